@@ -1,0 +1,14 @@
+"""Builds no DAG. Raises what is wrong with a feed file, so that Airflow shows it as an import error of its own."""
+
+from pathlib import Path
+
+from ingestion.feeds import FeedError, load_feed
+
+problems = []
+for path in sorted((Path(__file__).parent / "feeds").glob("*.yaml")):
+    try:
+        load_feed(path)
+    except FeedError as error:
+        problems.append(str(error))
+if problems:
+    raise FeedError("\n".join(problems))

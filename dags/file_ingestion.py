@@ -1,0 +1,134 @@
+"""{description}
+
+**What it does.** Waits for files `{pattern}` under `gs://{bucket}/{prefix}`, pins them as one batch, loads them into
+`{table}_staging` and merges them into `{table}`: one row for each {key}, the one with the newest `{order_by}`. Then the
+files move to `archive/`. Rows that cannot be read go to `{table}_quarantine`, files that cannot be read to `rejected/`.
+
+**Ways to run it.**
+
+* By itself, whenever files arrive.
+* By hand: a triggered run takes what is in `{prefix}` now, and is green at once with nothing there.
+* By backfill: the run of day D loads every file dated D again, from the archive and from `{prefix}`.
+
+**When a run is red**, nothing is lost: files stay in `{prefix}` until they are merged. Read the failed task's log, mend
+the cause and clear the task; every task may be run again.
+
+| red task | means | then |
+|---|---|---|
+| `detect_new_files` | the bucket cannot be listed | check the connection `google_cloud_default` and the bucket |
+| `plan_batch` | a file cannot be pinned, or an archived one no longer fits the feed | do what its message says |
+| `stage`, `merge` | the Databricks run failed; the task links to it | mend what the run's last line says |
+| `archive` | a copy is not what was merged, or a delete is forbidden | look at the objects it names; none was deleted |
+
+**When the DAG is paused**, {failures} runs in a row have failed and each was reported. Mend the cause, then unpause.
+
+**Green with skipped tasks**: there was nothing to load, another run was waiting for its turn, or all files were
+rejected.
+"""
+
+# One DAG for each feed in `dags/feeds/`; the docstring above, filled in, is what the UI shows as its runbook.
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Asset, get_parsing_context
+
+from ingestion import alerts
+from ingestion.feeds import Feed, FeedError, load_feed
+from ingestion.operators.archive_files import ArchiveFilesOperator
+from ingestion.operators.plan_batch import PlanBatchOperator
+from ingestion.operators.submit_job import SubmitJobOperator
+from ingestion.payload import submit_payload
+from ingestion.sensor import NewFilesSensor
+from ingestion.settings import Settings, load_settings
+from ingestion.timetable import FileArrivalTimetable
+
+FAILED_RUNS_BEFORE_PAUSE = 3
+BATCH_ID = "{{ ti.xcom_pull(task_ids='plan_batch', key='batch_id') }}"
+MANIFEST = "{{ ti.xcom_pull(task_ids='plan_batch', key='manifest') }}"
+
+
+def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
+    """The pipeline of one feed."""
+    table = f"{settings.schema_name}.{feed.name}"
+    with DAG(
+        dag_id=feed.name,
+        description=feed.description,
+        doc_md=runbook(feed, settings),
+        schedule=settings.schedule or FileArrivalTimetable(),
+        start_date=datetime(2020, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        max_consecutive_failed_dag_runs=FAILED_RUNS_BEFORE_PAUSE,
+        on_failure_callback=alerts.run_failed,
+        default_args={
+            "retries": 2,
+            "retry_delay": timedelta(seconds=settings.retry_seconds),
+            "retry_exponential_backoff": True,
+        },
+        tags=["ingestion"],
+        auto_register=False,
+    ) as dag:
+        detect_new_files = NewFilesSensor(
+            task_id="detect_new_files",
+            feed=feed,
+            bucket=settings.bucket,
+            poke_interval=settings.poll_seconds,
+            max_wait=timedelta(seconds=settings.max_wait_seconds),
+        )
+        plan_batch = PlanBatchOperator(
+            task_id="plan_batch", feed=feed, bucket=settings.bucket, schema=settings.schema_name
+        )
+        stage = databricks_job("stage", feed, settings)
+        merge = databricks_job("merge", feed, settings, outlets=[Asset(name=table)])
+        archive = ArchiveFilesOperator(
+            task_id="archive",
+            feed=feed,
+            bucket=settings.bucket,
+            batch_id=BATCH_ID,
+            # Also after skipped jobs, when there are only rejected files; never after a failed one.
+            trigger_rule="none_failed_min_one_success",
+        )
+        detect_new_files >> plan_batch >> stage >> merge >> archive
+        plan_batch >> archive
+    return dag
+
+
+def databricks_job(step: str, feed: Feed, settings: Settings, outlets: list[Asset] | None = None) -> SubmitJobOperator:
+    """The task that runs `<step>.py` on the batch. One at a time for each feed, across all its runs."""
+    return SubmitJobOperator(
+        task_id=step,
+        json=submit_payload(step, ["--manifest", MANIFEST], settings),
+        run_name=f"{feed.name} {step} {BATCH_ID} try {{{{ ti.try_number }}}}",
+        idempotency_token=f"{BATCH_ID}-{step}",
+        batch_id=BATCH_ID,
+        bad_row_share=feed.bad_row_share,
+        polling_period_seconds=settings.run_poll_seconds,
+        max_active_tis_per_dag=1,
+        outlets=outlets,
+    )
+
+
+def runbook(feed: Feed, settings: Settings) -> str:
+    """The docstring of this file, for one feed."""
+    return __doc__.format(
+        description=feed.description,
+        pattern=feed.pattern,
+        bucket=settings.bucket,
+        prefix=feed.prefix,
+        table=f"{settings.schema_name}.{feed.name}",
+        key=", ".join(f"`{column}`" for column in feed.key),
+        order_by=feed.order_by,
+        failures=FAILED_RUNS_BEFORE_PAUSE,
+    )
+
+
+for path in sorted((Path(__file__).parent / "feeds").glob("*.yaml")):
+    # A task builds only its own DAG.
+    if get_parsing_context().dag_id not in (None, path.stem):
+        continue
+    try:
+        globals()[path.stem] = ingestion_dag(load_feed(path), load_settings(os.environ))
+    except FeedError:
+        continue  # feeds_check.py raises it: an error raised here would make every DAG of this file stale.

@@ -1,0 +1,69 @@
+"""The command line of the warm Spark Connect server that stands in for Databricks compute.
+
+Spark with Delta and `gs://`, managed tables in a persistent Derby metastore, bound to loopback. The server is started
+once; each job run is a Spark Connect client with a session of its own, as on Databricks serverless.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyspark
+
+CONNECT_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
+JARS = (
+    "delta-spark_4.2_2.13-4.4.0.jar",
+    "delta-storage-4.4.0.jar",
+    "gcs-connector-4.0.4-shaded.jar",
+)
+
+
+def spark_conf(lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | None) -> dict[str, str]:
+    """Settings of the server, by Spark's own names.
+
+    `lakehouse` holds the tables (`<schema>.db/<table>`) and, beside them, the metastore; `jars` the files of `JARS`;
+    `bucket_endpoint` is the base URL of the bucket stand-in, or None for a server that reads local files only.
+    """
+    conf = {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.jars": ",".join(str(jars / name) for name in JARS),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": str(lakehouse),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (f"jdbc:derby:;databaseName={lakehouse}/.metastore;create=true"),
+        "spark.ui.enabled": "false",
+        # A day's batch is small: 200 shuffle partitions would be all overhead on one machine.
+        "spark.sql.shuffle.partitions": "4",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.driver.extraJavaOptions": f"-Dderby.stream.error.file={lakehouse}/.derby.log",
+    }
+    if bucket_endpoint:
+        conf |= {
+            "spark.hadoop.fs.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem",
+            "spark.hadoop.fs.AbstractFileSystem.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS",
+            "spark.hadoop.fs.gs.storage.root.url": bucket_endpoint,
+            "spark.hadoop.fs.gs.auth.type": "UNAUTHENTICATED",
+            "spark.hadoop.fs.gs.project.id": "local",
+            # Hadoop's own default, "64m", is not a number to this connector.
+            "spark.hadoop.fs.gs.block.size": str(64 * 1024 * 1024),
+        }
+    return conf
+
+
+def spark_server_command(lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | None) -> list[str]:
+    """The command that runs the server in the foreground until it is terminated."""
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    conf = spark_conf(lakehouse, jars, port, bucket_endpoint)
+    flags = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
+    return [str(submit), "--driver-memory", "3g", *flags, "--class", CONNECT_CLASS, "spark-internal"]
+
+
+def spark_server_env(base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for that command: `base`, less what would make spark-submit a client or point it elsewhere."""
+    unwanted = {"SPARK_REMOTE", "SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"}
+    env = {name: value for name, value in base.items() if name not in unwanted}
+    return env | {"SPARK_LOCAL_IP": "127.0.0.1"}

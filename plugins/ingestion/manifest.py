@@ -1,0 +1,103 @@
+"""The manifest: what one batch loads and rejects. Written once by `plan_batch`, read by the jobs and by `archive`."""
+
+import hashlib
+import re
+from datetime import date, datetime
+from pathlib import PurePosixPath
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ingestion.feeds import Feed
+
+ARCHIVED = re.compile(r"(?P<stem>.*)\.(?P<generation>\d+)(?P<suffix>\.[^./]*|)")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tables(_Frozen):
+    """Full names of the tables a batch touches."""
+
+    target: str
+    staging: str
+    quarantine: str
+    log: str
+
+
+class BatchFile(_Frozen):
+    """A file of the batch, by its first identity (object, generation), with its pinned copy and its archive name."""
+
+    object: str
+    generation: int
+    date: date
+    delivered_at: datetime
+    size: int
+    crc32c: str
+    md5: str | None
+    columns: list[str]
+    input: str
+    archive: str
+
+
+class RejectedFile(_Frozen):
+    """A file that cannot be read as this feed: why, for programs and for people, and where it goes."""
+
+    object: str
+    generation: int
+    code: str
+    reason: str
+    to: str
+
+
+class Manifest(_Frozen):
+    """One batch. `design`: the commit point of `plan_batch`; never changed afterwards."""
+
+    version: Literal[1] = 1
+    batch_id: str
+    dag_id: str
+    run_id: str
+    run_type: Literal["scheduled", "manual", "backfill"]
+    feed: Feed
+    tables: Tables
+    files: list[BatchFile]
+    rejected: list[RejectedFile]
+
+
+def tables_of(feed: Feed, schema: str) -> Tables:
+    """The names of a feed's tables in a schema."""
+    base = f"{schema}.{feed.name}"
+    return Tables(
+        target=base, staging=f"{base}_staging", quarantine=f"{base}_quarantine", log=f"{schema}.ingestion_log"
+    )
+
+
+def new_batch_id(now: datetime, dag_id: str, run_id: str, try_number: int) -> str:
+    """Name one execution of `plan_batch`: sortable UTC time plus a short hash of who planned it."""
+    digest = hashlib.sha256(f"{dag_id}|{run_id}|{try_number}|{now.isoformat()}".encode()).hexdigest()
+    return f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
+
+
+def batch_prefix(feed: Feed, batch_id: str) -> str:
+    """Where a batch lives in the bucket."""
+    return f"batches/{feed.name}/{batch_id}/"
+
+
+def manifest_name(feed: Feed, batch_id: str) -> str:
+    """The object that holds a batch's manifest."""
+    return f"{batch_prefix(feed, batch_id)}manifest.json"
+
+
+def final_name(root: Literal["archive", "rejected"], feed: Feed, day: date, object_name: str, generation: int) -> str:
+    """Where a delivered file ends up: unique for each generation, found by feed and date."""
+    name = PurePosixPath(object_name.removeprefix(feed.prefix))
+    return f"{root}/{feed.name}/{day:%Y-%m-%d}/{name.stem}.{generation}{name.suffix}"
+
+
+def first_identity(feed: Feed, archived_name: str) -> tuple[str, int]:
+    """The (object, generation) under which an archived file was delivered. Raises ValueError for another name."""
+    match = ARCHIVED.fullmatch(PurePosixPath(archived_name).name)
+    if match is None:
+        raise ValueError(f"{archived_name} carries no generation: it was not archived by this pipeline")
+    return f"{feed.prefix}{match['stem']}{match['suffix']}", int(match["generation"])

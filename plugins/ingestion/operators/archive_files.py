@@ -1,0 +1,40 @@
+"""`archive`: move the merged files of the batch, and only those, out of `source/`."""
+
+from typing import Any
+
+from airflow.providers.google.cloud.hooks.gcs import GCSHook
+from airflow.providers.google.cloud.transfers.gcs_to_gcs import GCSToGCSOperator
+from airflow.sdk import Context
+
+from ingestion.archiving import archive
+from ingestion.feeds import Feed
+from ingestion.planning import read_manifest
+
+
+class ArchiveFilesOperator(GCSToGCSOperator):
+    """A GCSToGCS move by explicit (object, generation, destination), as the manifest lists them.
+
+    The provider's operator lists by prefix, takes `*` for a wildcard and moves whatever generation is there; none of
+    that may happen to a file that was not read. So this one keeps its connection and replaces how it moves.
+
+    :param batch_id: of the batch to archive (templated)
+    """
+
+    template_fields = (*GCSToGCSOperator.template_fields, "batch_id")
+
+    def __init__(self, *, feed: Feed, bucket: str, batch_id: str, **kwargs: Any) -> None:
+        super().__init__(source_bucket=bucket, source_object=feed.prefix, destination_bucket=bucket, **kwargs)
+        self.feed = feed.model_dump(mode="json")
+        self.batch_id = batch_id
+
+    def execute(self, context: Context) -> list[str]:
+        """Archive the batch and return the URIs of what was archived and rejected."""
+        hook = GCSHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=self.impersonation_chain)
+        bucket = hook.get_conn().bucket(self.source_bucket)
+        manifest = read_manifest(bucket, Feed.model_validate(self.feed), self.batch_id)
+        archive(bucket, manifest)
+        moved = [(file.object, file.archive) for file in manifest.files]
+        moved += [(file.object, file.to) for file in manifest.rejected]
+        for source, destination in moved:
+            self.log.info("%s -> %s", source, destination)
+        return [f"gs://{self.source_bucket}/{destination}" for _, destination in moved]

@@ -1,0 +1,68 @@
+"""`plan_batch`: pin the files of this run and write its manifest."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.google.cloud.hooks.gcs import GCSHook
+from airflow.sdk import BaseBranchOperator, Context
+
+from ingestion import alerts
+from ingestion.feeds import Feed
+from ingestion.manifest import Manifest, manifest_name, new_batch_id
+from ingestion.planning import Request, plan
+
+
+class PlanBatchOperator(BaseBranchOperator):
+    """Plan a batch and branch: to `stage` with files, straight to `archive` with rejected ones only, else nowhere.
+
+    XComs: `batch_id`; `manifest`, its URI; `files` and `rejected`, how many of each.
+    A scheduled or manual run takes what is in `source/`; a backfill run the files dated on its day, from the archive
+    and `source/`, and is green with none.
+    """
+
+    def __init__(
+        self, *, feed: Feed, bucket: str, schema: str, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.feed = feed.model_dump(mode="json")
+        self.bucket = bucket
+        self.schema = schema
+        self.gcp_conn_id = gcp_conn_id
+
+    def choose_branch(self, context: Context) -> str | Iterable[str] | None:
+        """Plan, and return the next task's id."""
+        feed = Feed.model_validate(self.feed)
+        request = self._request(context)
+        bucket = GCSHook(gcp_conn_id=self.gcp_conn_id).get_conn().bucket(self.bucket)
+        manifest = plan(bucket, feed, request)
+        if manifest is None:
+            self.log.info("Nothing to load for %s", request.day or f"gs://{self.bucket}/{feed.prefix}")
+            return None
+        uri = f"gs://{self.bucket}/{manifest_name(feed, manifest.batch_id)}"
+        self._show(context, manifest, uri)
+        return "stage" if manifest.files else "archive"
+
+    def _request(self, context: Context) -> Request:
+        dag_run, ti = context["dag_run"], context["ti"]
+        run_type = dag_run.run_type if dag_run.run_type in ("scheduled", "backfill") else "manual"
+        return Request(
+            batch_id=new_batch_id(datetime.now(UTC), ti.dag_id, ti.run_id, ti.try_number),
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            run_type=run_type,
+            schema=self.schema,
+            day=dag_run.logical_date.astimezone(UTC).date() if run_type == "backfill" else None,
+        )
+
+    def _show(self, context: Context, manifest: Manifest, uri: str) -> None:
+        ti = context["ti"]
+        counts = {"files": len(manifest.files), "rejected": len(manifest.rejected)}
+        for key, value in {"batch_id": manifest.batch_id, "manifest": uri, **counts}.items():
+            ti.xcom_push(key=key, value=value)
+        self.log.info("Batch %s: %s", manifest.batch_id, uri)
+        for file in manifest.files:
+            self.log.info("  %s generation %d, %d bytes", file.object, file.generation, file.size)
+        if manifest.rejected:
+            lines = [f"{file.object} ({file.code}): {file.reason}" for file in manifest.rejected]
+            alerts.tell(context, f"{ti.dag_id}: {len(lines)} file(s) rejected", lines)

@@ -1,0 +1,109 @@
+"""`stage` and `merge`: one Databricks run per batch and step, whatever happens to the task that submits it."""
+
+import json
+import re
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.databricks.hooks.databricks import DatabricksHook, RunState
+from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
+from airflow.sdk import Context
+
+from ingestion import alerts
+
+RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
+# More finished runs of one step of one batch than anybody clears by hand.
+MAX_SUBMISSIONS = 100
+
+
+class SubmitOnceHook(DatabricksHook):
+    """Submit with the token (batch, step, n), n = 0, 1, ...: at most one run of a step is active.
+
+    The API answers a known token with the run it has, whatever its state. An active one is taken over: its task was
+    lost. A finished one was some earlier try's, so the next n is asked for.
+    """
+
+    def submit_run(self, json: dict[str, Any]) -> int:
+        """Return the id of this try's run, new or taken over."""
+        for n in range(MAX_SUBMISSIONS):
+            run_id = super().submit_run(json | {"idempotency_token": f"{json['idempotency_token']}-{n}"})
+            run = self.get_run(run_id)
+            # The name carries the try: a run of this name is ours even if it is over already.
+            if run["run_name"] == json["run_name"] or not RunState(**run["state"]).is_terminal:
+                return run_id
+        raise AirflowException(f"{json['run_name']}: {MAX_SUBMISSIONS} runs of this step are over; plan the batch anew")
+
+
+class SubmitJobOperator(DatabricksSubmitRunOperator):
+    """Run a job on Databricks, deferred, and return the counts it printed as `INGESTION_RESULT {json}`.
+
+    :param batch_id: of the batch the job works on (templated); counts of another batch are not taken for this one's
+    :param bad_row_share: share of quarantined rows above which people are alerted
+    """
+
+    template_fields = (*DatabricksSubmitRunOperator.template_fields, "batch_id")
+
+    def __init__(self, *, batch_id: str, bad_row_share: float, **kwargs: Any) -> None:
+        super().__init__(deferrable=True, **kwargs)
+        self.batch_id = batch_id
+        self.bad_row_share = bad_row_share
+        self._counts: dict[str, Any] | None = None
+
+    def _get_hook(self, caller: str) -> DatabricksHook:
+        return SubmitOnceHook(
+            self.databricks_conn_id,
+            retry_limit=self.databricks_retry_limit,
+            retry_delay=self.databricks_retry_delay,
+            retry_args=self.databricks_retry_args,
+            caller=caller,
+        )
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Submit and defer; when the run is over by then, return its counts."""
+        super().execute(context)  # drops what execute_complete returns
+        return self._counts
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Fail with the job's own words, or return its counts. Missing counts change no outcome."""
+        state = RunState.from_json(event["run_state"])
+        if not state.is_successful:
+            raise AirflowException(_failure(self.task_id, state, event))
+        self._counts = self._result(event["run_id"])
+        if self._counts:
+            self.log.info("Counts: %s", self._counts)
+            for asset in self.outlets:
+                context["outlet_events"][asset].extra.update(_numbers(self._counts))
+            self._alert_bad_rows(context, self._counts)
+        return self._counts
+
+    def _result(self, run_id: int) -> dict[str, Any] | None:
+        try:
+            # The output is the task run's, also of a run of one task.
+            task_run = self._hook.get_run(run_id)["tasks"][0]["run_id"]
+            logs = self._hook.get_run_output(task_run).get("logs") or ""
+        except AirflowException as error:
+            self.log.warning("The run succeeded but its output cannot be read, so there are no counts: %s", error)
+            return None
+        results = [json.loads(text) for text in RESULT.findall(logs)]
+        mine = [result for result in results if result.get("batch_id") == self.batch_id]
+        if not mine:
+            self.log.warning("The run succeeded but printed no INGESTION_RESULT of this batch, so there are no counts")
+        return mine[-1] if mine else None
+
+    def _alert_bad_rows(self, context: Context, counts: dict[str, Any]) -> None:
+        bad, read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
+        if read and bad / read > self.bad_row_share:
+            reasons = [f"{count} x {reason}" for reason, count in counts.get("reasons", {}).items()]
+            subject = f"{self.dag_id}: {bad} of {read} rows quarantined, more than {self.bad_row_share:.1%}"
+            alerts.tell(context, subject, [*reasons, f"batch {self.batch_id}"])
+
+
+def _numbers(counts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in counts.items() if isinstance(value, int | str)}
+
+
+def _failure(task_id: str, state: RunState, event: dict[str, Any]) -> str:
+    errors = [error["error"] for error in event.get("errors") or [] if error.get("error")]
+    reason = "; ".join(errors) or state.state_message or "no reason given"
+    outcome = state.result_state or state.life_cycle_state
+    return f"{task_id} failed on Databricks ({outcome}): {reason} Log: {event['run_page_url']}"

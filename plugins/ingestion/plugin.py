@@ -1,0 +1,12 @@
+"""What Airflow loads through the entry point `airflow.plugins`."""
+
+from airflow.plugins_manager import AirflowPlugin
+
+from ingestion.timetable import FileArrivalTimetable
+
+
+class IngestionPlugin(AirflowPlugin):
+    """Registers the timetable. Install and restart every Airflow component before a DAG uses a new class."""
+
+    name = "ingestion"
+    timetables = (FileArrivalTimetable,)

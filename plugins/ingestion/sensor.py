@@ -1,0 +1,157 @@
+"""`detect_new_files`: wait until the bucket holds a file of the feed, without a worker slot."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import ClientSession
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
+from airflow.providers.google.cloud.hooks.gcs import GCSHook
+from airflow.providers.google.cloud.sensors.gcs import GCSObjectsWithPrefixExistenceSensor
+from airflow.providers.google.cloud.triggers.gcs import GCSPrefixBlobTrigger
+from airflow.sdk import Context
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import TriggerEvent
+from asgiref.sync import sync_to_async
+
+from ingestion.feeds import Feed
+from ingestion.intake import loadable
+
+# A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
+FAILED_LOOKS = 3
+# Backfill runs wait under the midnights of their days. Asked for by their logical dates, the only way a trigger has to
+# tell them from manual runs; as many days as fit into one request.
+BACKFILL_DAYS = 1000
+
+
+class NewFilesTrigger(GCSPrefixBlobTrigger):
+    """Look into the bucket every `poke_interval` seconds until one of these, which becomes the event's `status`.
+
+    `success`: files of the feed are there (`matches`, their names). `making_way`: another run of the DAG is queued.
+    `deadline`: `deadline` (ISO time) has passed. `error`: the bucket could not be listed several times in a row.
+    """
+
+    def __init__(self, feed: dict[str, Any], dag_id: str, deadline: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.feed = feed
+        self.dag_id = dag_id
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path and arguments from which a triggerer makes this trigger again."""
+        _, arguments = super().serialize()
+        own = {"feed": self.feed, "dag_id": self.dag_id, "deadline": self.deadline}
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments | own
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the one event."""
+        feed = Feed.model_validate(self.feed)
+        failures = 0
+        while True:
+            try:
+                matches = loadable(feed, await self._names())
+            except Exception as error:  # whatever the client raises is an outage; reported below, never passed over
+                failures += 1
+                self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
+                if failures == FAILED_LOOKS:
+                    yield TriggerEvent({"status": "error", "message": unreachable(self.bucket, self.prefix, error)})
+                    return
+            else:
+                failures = 0
+                if event := await self._event(matches):
+                    yield TriggerEvent(event)
+                    return
+            await asyncio.sleep(self.poke_interval)
+
+    async def _event(self, matches: list[str]) -> dict[str, Any] | None:
+        if matches:
+            return {"status": "success", "matches": matches}
+        if await sync_to_async(another_run_waits)(self.dag_id):
+            return {"status": "making_way", "message": "another run of this DAG is queued; this one makes way for it"}
+        if datetime.now(UTC) >= datetime.fromisoformat(self.deadline):
+            return {"status": "deadline", "message": "no file came in this run's time; the next run goes on waiting"}
+        return None
+
+    async def _names(self) -> list[str]:
+        async with ClientSession() as session:
+            client = await self._get_async_hook().get_storage_client(session)
+            return await client.get_bucket(self.bucket).list_blobs(prefix=self.prefix)
+
+
+class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
+    """Return the names of the feed's files in the bucket; `plan_batch` makes its own list of them.
+
+    Only a scheduled run waits, in the triggerer. A manual run takes what is there and a backfill run goes on whatever
+    is there: `plan_batch` looks into the archive for it. With nothing to load the task and all later ones are skipped,
+    and the run is green.
+
+    :param feed: the feed whose files are looked for
+    :param max_wait: age at which a waiting run ends green and leaves the waiting to the next
+    """
+
+    def __init__(self, *, feed: Feed, max_wait: timedelta, **kwargs: Any) -> None:
+        super().__init__(prefix=feed.prefix, deferrable=True, **kwargs)
+        self.feed = feed.model_dump(mode="json")
+        self.max_wait = max_wait
+
+    def poke(self, context: Context) -> bool:
+        """Whether a file of the feed is there now."""
+        hook = GCSHook(gcp_conn_id=self.google_cloud_conn_id, impersonation_chain=self.impersonation_chain)
+        try:
+            names = hook.list(self.bucket, prefix=self.prefix)
+        except Exception as error:
+            raise AirflowException(unreachable(self.bucket, self.prefix, error)) from error
+        self._matches = loadable(Feed.model_validate(self.feed), names)
+        return bool(self._matches)
+
+    def execute(self, context: Context) -> list[str]:
+        """Return at once if there are files, else wait, skip or go on, as the kind of run asks for."""
+        run_type = context["dag_run"].run_type
+        if self.poke(context) or run_type == "backfill":
+            self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, self._matches)
+            return self._matches
+        if run_type != "scheduled":
+            raise AirflowSkipException(f"No file of this feed in gs://{self.bucket}/{self.prefix}")
+        self.defer(
+            trigger=NewFilesTrigger(
+                feed=self.feed,
+                dag_id=self.dag_id,
+                deadline=(datetime.now(UTC) + self.max_wait).isoformat(),
+                bucket=self.bucket,
+                prefix=self.prefix,
+                poke_interval=self.poke_interval,
+                google_cloud_conn_id=self.google_cloud_conn_id,
+                hook_params={"impersonation_chain": self.impersonation_chain},
+            ),
+            method_name="execute_complete",
+            # The trigger ends by itself; Airflow's own timeout fails the run without a retry.
+            timeout=self.max_wait + timedelta(days=1),
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> list[str]:
+        """Turn the trigger's event into this task's end: the file names, a skip, or a failure."""
+        if event["status"] == "success":
+            self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, event["matches"])
+            return event["matches"]
+        if event["status"] == "error":
+            raise AirflowException(event["message"])
+        raise AirflowSkipException(event["message"])
+
+
+def another_run_waits(dag_id: str) -> bool:
+    """Whether a manual run of the DAG is queued. Backfill runs are queued too, but run beside this one."""
+    queued = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
+    if queued == 0:
+        return False
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnights = [today - timedelta(days=days) for days in range(BACKFILL_DAYS)]
+    return queued > RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"], logical_dates=midnights)
+
+
+def unreachable(bucket: str, prefix: str, error: Exception) -> str:
+    """One line for the person who must act on a bucket that cannot be listed."""
+    return (
+        f"gs://{bucket}/{prefix} cannot be listed: {type(error).__name__}: {error}. "
+        "Check that the bucket exists and is up, and the connection google_cloud_default."
+    )

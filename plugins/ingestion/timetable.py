@@ -1,0 +1,60 @@
+"""The schedule of a feed's DAG: one live run after the other, and a run for each day when a backfill asks."""
+
+import pendulum
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+from pendulum import DateTime
+
+
+class FileArrivalTimetable(Timetable):
+    """Continuous for the scheduler, daily for a backfill.
+
+    The scheduler passes the DAG's own `catchup` (False), a backfill always passes True: Airflow 3.3,
+    SerializedDAG.iter_dagrun_infos_between. A waiting live run is one that runs `detect_new_files`; it is the only live
+    run at a time. A backfill run of day D has the data interval D to D+1, midnight UTC to midnight UTC.
+    """
+
+    description = "When files arrive"
+    periodic = True
+    active_runs_limit = 1
+
+    @property
+    def summary(self) -> str:
+        """What the list of DAGs shows as schedule."""
+        return "on file arrival"
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        """A manual run is about the moment it was asked for."""
+        return DataInterval.exact(run_after)
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The next day of a backfill, or the next live run, which may start now."""
+        if restriction.catchup:
+            return _next_day(last_automated_data_interval, restriction)
+        return _next_live(last_automated_data_interval, restriction, pendulum.now("UTC"))
+
+
+def _next_day(last: DataInterval | None, restriction: TimeRestriction) -> DagRunInfo | None:
+    if last is not None:
+        start = last.start.add(days=1)
+    elif restriction.earliest is None:
+        return None
+    else:
+        start = restriction.earliest.in_timezone("UTC").start_of("day")
+        if start < restriction.earliest:
+            start = start.add(days=1)
+    if restriction.latest is not None and start > restriction.latest:
+        return None
+    # run_after is the day itself, not its end: Airflow names the run after it.
+    return DagRunInfo(run_after=start, data_interval=DataInterval(start, start.add(days=1)))
+
+
+def _next_live(last: DataInterval | None, restriction: TimeRestriction, now: DateTime) -> DagRunInfo | None:
+    # Strictly later than any run before, and never start_date itself: both would meet another run's logical date.
+    at = now if last is None else max(now, last.end.add(microseconds=1))
+    if restriction.earliest is not None:
+        at = max(at, restriction.earliest)
+    if restriction.latest is not None and at > restriction.latest:
+        return None
+    return DagRunInfo.exact(at)

@@ -1,0 +1,108 @@
+"""The DAG files as Airflow parses them: what they build, and what a wrong feed does to the others."""
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the DAG folder that a test may change, in an environment without connections or network."""
+    monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared/ingestion/spark_jobs")
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    shutil.copytree(REPO / "dags", tmp_path / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "dags"
+
+
+def refuse(*_: object) -> None:
+    pytest.fail("parsing a DAG file must not open a connection")
+
+
+def parse(folder: Path) -> DagBag:
+    return DagBag(folder, load_op_links=False)
+
+
+def parse_one(folder: Path) -> DAG:
+    bag = parse(folder)
+    assert bag.import_errors == {}
+    assert list(bag.dags) == ["order_tracking"]
+    return bag.dags["order_tracking"]
+
+
+def test_every_feed_has_a_dag_of_its_name(dags: Path) -> None:
+    bag = parse(dags)
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {path.stem for path in (dags / "feeds").glob("*.yaml")}
+    assert bag.dags
+
+
+def test_structure(dags: Path) -> None:
+    dag = parse_one(dags)
+    assert {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks} == {
+        "detect_new_files": ["plan_batch"],
+        "plan_batch": ["archive", "stage"],
+        "stage": ["merge"],
+        "merge": ["archive"],
+        "archive": [],
+    }
+    assert {task.task_id: type(task).__mro__[1].__name__ for task in dag.tasks} == {
+        "detect_new_files": "GCSObjectsWithPrefixExistenceSensor",
+        "plan_batch": "BaseBranchOperator",
+        "stage": "DatabricksSubmitRunOperator",
+        "merge": "DatabricksSubmitRunOperator",
+        "archive": "GCSToGCSOperator",
+    }
+
+
+def test_limits_that_keep_runs_serial_and_failures_bounded(dags: Path) -> None:
+    dag = parse_one(dags)
+    assert (dag.max_active_runs, dag.catchup, dag.max_consecutive_failed_dag_runs) == (1, False, 3)
+    assert {task.retries for task in dag.tasks} == {2}
+    assert all(task.retry_exponential_backoff for task in dag.tasks)
+    assert {task.task_id: task.max_active_tis_per_dag for task in dag.tasks if task.max_active_tis_per_dag} == {
+        "stage": 1,
+        "merge": 1,
+    }
+
+
+def test_the_docstring_is_the_runbook(dags: Path) -> None:
+    doc = parse_one(dags).doc_md
+    assert doc
+    assert "gs://orders-data/source/" in doc
+    assert "orders.order_tracking_quarantine" in doc
+    assert "{" not in doc.replace(r"\d{4}_\d{2}_\d{2}", "")
+
+
+def test_a_wrong_feed_is_an_import_error_and_leaves_the_others_alone(dags: Path) -> None:
+    (dags / "feeds/broken.yaml").write_text("description: no columns\npattern: x\n")
+    bag = parse(dags)
+    assert list(bag.dags) == ["order_tracking"]
+    ((file, message),) = bag.import_errors.items()
+    assert Path(file).name == "feeds_check.py"
+    assert "broken.yaml: columns: Field required" in message
+
+
+def test_a_new_feed_needs_only_its_yaml(dags: Path) -> None:
+    text = (dags / "feeds/order_tracking.yaml").read_text()
+    (dags / "feeds/returns.yaml").write_text(text.replace("order_tracking_", "returns_"))
+    assert sorted(parse(dags).dags) == ["order_tracking", "returns"]
+
+
+def test_a_wrong_setting_is_an_import_error_that_names_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGESTION_COMPUTE", "large")
+    ((_, message),) = parse(dags).import_errors.items()
+    assert "INGESTION_COMPUTE: neither `serverless` nor JSON" in message
+
+
+def test_a_cron_line_replaces_the_timetable(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(parse_one(dags).timetable).__name__ == "FileArrivalTimetable"
+    monkeypatch.setenv("INGESTION_SCHEDULE", "*/10 * * * *")
+    timetable = parse_one(dags).timetable
+    assert type(timetable).__name__ == "CronTriggerTimetable"
+    assert timetable.expression == "*/10 * * * *"

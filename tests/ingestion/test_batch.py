@@ -1,0 +1,204 @@
+"""Planning and archiving against a real bucket: what is pinned, what leaves `source/`, and when."""
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+from google.cloud.storage import Bucket
+
+from ingestion import storage
+from ingestion.archiving import ArchiveError, archive
+from ingestion.feeds import Feed
+from ingestion.manifest import Manifest, first_identity, new_batch_id
+from ingestion.planning import Request, plan, read_manifest
+
+HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
+NAME = "source/order_tracking_2026_11_20.csv"
+ARCHIVED = "archive/order_tracking/2026-11-20/order_tracking_2026_11_20"
+FIRST = HEADER + "1,T1,2026-11-19,,IN_TRANSIT,street,2026-11-20 10:00:00\n"
+SECOND = HEADER + "1,T1,2026-11-19,,DELIVERED,street,2026-11-20 18:00:00\n"
+
+
+def put(bucket: Bucket, name: str, content: str | bytes) -> int:
+    blob = bucket.blob(name)
+    blob.upload_from_string(content)
+    return int(blob.generation)
+
+
+def names(bucket: Bucket, prefix: str = "") -> list[str]:
+    return sorted(blob.name for blob in bucket.client.list_blobs(bucket, prefix=prefix))
+
+
+def planned(bucket: Bucket, feed: Feed, batch_id: str = "b1", day: date | None = None) -> Manifest | None:
+    request = Request(batch_id, feed.name, "run", "backfill" if day else "scheduled", "orders", day)
+    return plan(bucket, feed, request)
+
+
+def must_plan(bucket: Bucket, feed: Feed, batch_id: str = "b1", day: date | None = None) -> Manifest:
+    manifest = planned(bucket, feed, batch_id, day)
+    assert manifest is not None
+    return manifest
+
+
+def test_nothing_to_load_writes_nothing(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, "source/readme.txt", "not ours")
+    assert planned(bucket, feed) is None
+    assert names(bucket) == ["source/readme.txt"]
+
+
+def test_the_manifest_pins_each_file_by_generation_and_content(bucket: Bucket, feed: Feed) -> None:
+    generation = put(bucket, NAME, FIRST)
+    must_plan(bucket, feed)
+    put(bucket, NAME, SECOND)
+    written = json.loads(bucket.blob("batches/order_tracking/b1/manifest.json").download_as_text())
+    (file,) = written["files"]
+    assert (file["object"], file["generation"], file["date"]) == (NAME, generation, "2026-11-20")
+    assert file["size"] == len(FIRST)
+    assert file["columns"] == HEADER.strip().split(",")
+    assert file["archive"] == f"{ARCHIVED}.{generation}.csv"
+    assert file["input"] == f"gs://{bucket.name}/batches/order_tracking/b1/input/00001.csv"
+    assert written["tables"]["target"] == "orders.order_tracking"
+    pinned = bucket.blob("batches/order_tracking/b1/input/00001.csv").download_as_text()
+    assert pinned == FIRST, "an overwrite after planning must not change what the jobs read"
+
+
+def test_archive_moves_the_merged_generation_and_leaves_a_newer_one(bucket: Bucket, feed: Feed) -> None:
+    generation = put(bucket, NAME, FIRST)
+    manifest = must_plan(bucket, feed)
+    put(bucket, NAME, SECOND)
+    archive(bucket, manifest)
+    assert bucket.blob(NAME).download_as_text() == SECOND
+    assert bucket.blob(f"{ARCHIVED}.{generation}.csv").download_as_text() == FIRST
+    assert names(bucket, "batches/") == ["batches/order_tracking/b1/manifest.json"]
+
+
+def test_archive_empties_source_and_may_run_again(bucket: Bucket, feed: Feed) -> None:
+    generation = put(bucket, NAME, FIRST)
+    manifest = must_plan(bucket, feed)
+    archive(bucket, manifest)
+    expected = [f"{ARCHIVED}.{generation}.csv", "batches/order_tracking/b1/manifest.json"]
+    assert names(bucket) == expected
+    archive(bucket, manifest)
+    assert names(bucket) == expected
+
+
+@pytest.mark.parametrize("killed_at", ["copied", "deleted"])
+def test_an_archive_killed_half_way_is_completed(bucket: Bucket, feed: Feed, killed_at: str) -> None:
+    generation = put(bucket, NAME, FIRST)
+    manifest = must_plan(bucket, feed)
+    pinned = bucket.blob("batches/order_tracking/b1/input/00001.csv")
+    bucket.copy_blob(pinned, bucket, f"{ARCHIVED}.{generation}.csv")
+    if killed_at == "deleted":
+        bucket.blob(NAME).delete()
+    archive(bucket, manifest)
+    assert names(bucket) == [f"{ARCHIVED}.{generation}.csv", "batches/order_tracking/b1/manifest.json"]
+
+
+def test_an_archive_name_taken_by_other_content_stops_before_the_delete(bucket: Bucket, feed: Feed) -> None:
+    generation = put(bucket, NAME, FIRST)
+    manifest = must_plan(bucket, feed)
+    put(bucket, f"{ARCHIVED}.{generation}.csv", "something else")
+    with pytest.raises(storage.CopyMismatchError, match="Nothing was deleted"):
+        archive(bucket, manifest)
+    assert bucket.blob(NAME).download_as_text() == FIRST
+    assert bucket.blob(f"{ARCHIVED}.{generation}.csv").download_as_text() == "something else"
+
+
+def test_a_file_neither_pinned_nor_archived_keeps_its_source(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, NAME, FIRST)
+    manifest = must_plan(bucket, feed)
+    bucket.blob("batches/order_tracking/b1/input/00001.csv").delete()
+    with pytest.raises(ArchiveError, match="clear plan_batch"):
+        archive(bucket, manifest)
+    assert bucket.blob(NAME).download_as_text() == FIRST
+
+
+def test_a_bad_file_is_moved_with_its_reason_and_does_not_hold_up_the_good_one(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, NAME, FIRST)
+    bad = put(bucket, "source/order_tracking_2026_11_21.csv", "who,knows\n1,2\n")
+    empty = put(bucket, "source/order_tracking_2026_11_22.csv", "")
+    manifest = must_plan(bucket, feed)
+    assert [file.object for file in manifest.files] == [NAME]
+    assert [(file.generation, file.code) for file in manifest.rejected] == [(bad, "no_header"), (empty, "empty")]
+    archive(bucket, manifest)
+    rejected = f"rejected/order_tracking/2026-11-21/order_tracking_2026_11_21.{bad}.csv"
+    assert bucket.blob(rejected).download_as_text() == "who,knows\n1,2\n"
+    assert json.loads(bucket.blob(f"{rejected}.reason.json").download_as_text())["code"] == "no_header"
+    assert names(bucket, "source/") == []
+
+
+def test_a_rejected_file_replaced_before_its_move_is_left_to_the_next_run(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, NAME, "")
+    manifest = must_plan(bucket, feed)
+    put(bucket, NAME, FIRST)
+    archive(bucket, manifest)
+    assert names(bucket) == ["batches/order_tracking/b1/manifest.json", NAME]
+
+
+def test_a_backfill_of_a_day_takes_archive_and_source_of_that_day_only(bucket: Bucket, feed: Feed) -> None:
+    first = put(bucket, NAME, FIRST)
+    archive(bucket, must_plan(bucket, feed, "b1"))
+    second = put(bucket, NAME, SECOND)
+    put(bucket, "source/order_tracking_2026_11_21.csv", FIRST)
+    manifest = must_plan(bucket, feed, "b2", date(2026, 11, 20))
+    assert [(file.object, file.generation) for file in manifest.files] == [(NAME, first), (NAME, second)]
+    archive(bucket, manifest)
+    assert names(bucket, "source/") == ["source/order_tracking_2026_11_21.csv"]
+    assert names(bucket, "archive/") == [f"{ARCHIVED}.{first}.csv", f"{ARCHIVED}.{second}.csv"]
+
+
+def test_a_file_from_the_archive_keeps_its_first_identity(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, NAME, FIRST)
+    live = must_plan(bucket, feed, "b1")
+    archive(bucket, live)
+    again = must_plan(bucket, feed, "b2", date(2026, 11, 20))
+    identities = [
+        [(file.object, file.generation, file.delivered_at, file.date, file.crc32c) for file in batch.files]
+        for batch in (live, again)
+    ]
+    assert identities[0] == identities[1]
+    assert planned(bucket, feed, "b3", date(2026, 11, 19)) is None
+
+
+def test_a_source_file_already_archived_is_planned_once_in_a_backfill(bucket: Bucket, feed: Feed) -> None:
+    generation = put(bucket, NAME, FIRST)
+    bucket.copy_blob(bucket.blob(NAME), bucket, f"{ARCHIVED}.{generation}.csv")
+    manifest = must_plan(bucket, feed, day=date(2026, 11, 20))
+    assert [(file.object, file.generation) for file in manifest.files] == [(NAME, generation)]
+    archive(bucket, manifest)
+    assert names(bucket, "source/") == []
+
+
+def test_an_archived_file_that_no_longer_fits_the_feed_is_not_moved(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, NAME, FIRST)
+    archive(bucket, must_plan(bucket, feed, "b1"))
+    fewer = feed.model_copy(update={"columns": [c for c in feed.columns if c.name != "address"]})
+    before = names(bucket)
+    with pytest.raises(ValueError, match="unknown column address"):
+        planned(bucket, fewer, "b2", date(2026, 11, 20))
+    assert [name for name in names(bucket) if "/b2/" not in name] == before
+
+
+def test_a_manifest_is_read_back_as_it_was_written(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, NAME, FIRST)
+    assert read_manifest(bucket, feed, must_plan(bucket, feed).batch_id) == planned(bucket, feed)
+
+
+def test_batch_ids_sort_by_time_and_differ_by_try() -> None:
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    first, second = (new_batch_id(noon, "order_tracking", "run", number) for number in (1, 2))
+    assert first != second
+    assert first.startswith("20261120T120000Z-")
+    assert len(first) == len("20261120T101500Z-1f3a9c2b")
+
+
+@pytest.mark.parametrize(
+    ("archived", "identity"),
+    [
+        ("archive/order_tracking/2026-11-20/order_tracking_2026_11_20.179.csv", (NAME, 179)),
+        ("archive/order_tracking/2026-11-20/no_suffix.12", ("source/no_suffix", 12)),
+        ("archive/order_tracking/2026-11-20/v1.2.34.csv", ("source/v1.2.csv", 34)),
+    ],
+)
+def test_the_first_identity_is_in_the_archived_name(feed: Feed, archived: str, identity: tuple[str, int]) -> None:
+    assert first_identity(feed, archived) == identity

@@ -1,0 +1,93 @@
+"""The feed definition: what its YAML may say, and what a name means."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ingestion.feeds import Feed, FeedError, load_feed
+
+MINIMAL = {
+    "description": "a test",
+    "pattern": r"parcels_(?P<date>\d{8})\.csv",
+    "columns": [{"name": "id"}, {"name": "at", "type": "timestamp"}, {"name": "fee", "type": "decimal(10, 2)"}],
+    "key": ["id"],
+    "order_by": "at",
+}
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def write(folder: Path, content: object) -> Path:
+    path = folder / "parcels.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return path
+
+
+def test_a_feed_is_named_after_its_file_and_states_what_it_accepts(tmp_path: Path) -> None:
+    feed = load_feed(write(tmp_path, MINIMAL))
+    assert feed.name == "parcels"
+    assert [column.type for column in feed.columns] == ["string", "timestamp", "decimal(10,2)"]
+    assert "yyyy-MM-dd HH:mm:ss[.SSSSSS]" in feed.columns[1].formats
+    assert feed.columns[0].formats == []
+
+
+def test_what_a_manifest_freezes_is_read_back_as_the_same_feed(tmp_path: Path) -> None:
+    feed = load_feed(write(tmp_path, MINIMAL))
+    assert Feed.model_validate_json(feed.model_dump_json()) == feed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keys": ["id"]}, "parcels.yaml: keys: Extra inputs are not permitted"),
+        ({"key": ["nr"]}, "parcels.yaml: feed: key and order_by name columns of the feed; 'nr' is not one"),
+        ({"order_by": "id"}, "parcels.yaml: feed: order_by must be a timestamp or date, id is a string"),
+        ({"columns": [{"name": "id", "type": "text"}]}, "parcels.yaml: columns.0.type: unknown type 'text'"),
+        ({"columns": [{"name": "id"}, {"name": "ID"}]}, "columns named twice (Delta does not tell case apart): ID, id"),
+        ({"columns": [{"name": "id", "formats": ["yyyy"]}]}, "formats are for dates and timestamps, id is a string"),
+        ({"pattern": "("}, "parcels.yaml: pattern: not a regular expression"),
+        ({"time_zone": "Mars/Base"}, "parcels.yaml: time_zone: unknown time zone 'Mars/Base'"),
+        ({"limits": {"files": 0}}, "parcels.yaml: limits.files: Input should be greater than 0"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(FeedError) as caught:
+        load_feed(write(tmp_path, MINIMAL | change))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["- a\n- list\n", "key: [unclosed\n"])
+def test_a_file_that_is_no_mapping_is_named(tmp_path: Path, content: str) -> None:
+    with pytest.raises(FeedError, match=r"parcels\.yaml: "):
+        load_feed(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "belongs"),
+    [
+        ("source/order_tracking_2026_11_20.csv", True),
+        ("source/order_tracking_2026_11_20.csv.gz", False),
+        ("source/old/order_tracking_2026_11_20.csv", False),
+        ("archive/order_tracking_2026_11_20.csv", False),
+        ("source/order_tracking_2026_11_20.csv/", False),
+        ("source/", False),
+        ("source/Order_tracking_2026_11_20.csv", False),
+    ],
+)
+def test_a_name_belongs_to_the_feed_only_as_a_whole(feed: Feed, name: str, belongs: bool) -> None:
+    assert bool(feed.match(name)) is belongs
+
+
+def test_a_file_is_dated_by_its_name(feed: Feed) -> None:
+    assert feed.file_date("source/order_tracking_2026_02_28.csv", NOON) == date(2026, 2, 28)
+
+
+def test_a_date_that_does_not_exist_is_refused(feed: Feed) -> None:
+    with pytest.raises(ValueError, match="day is out of range"):
+        feed.file_date("source/order_tracking_2026_02_30.csv", NOON)
+
+
+def test_a_feed_without_dates_in_its_names_takes_the_day_of_delivery(tmp_path: Path) -> None:
+    feed = load_feed(write(tmp_path, MINIMAL | {"pattern": r"parcels_\w+\.csv"}))
+    assert feed.file_date("source/parcels_x.csv", NOON) == date(2026, 11, 20)

@@ -1,0 +1,44 @@
+"""The variables of an environment: defaults, and a message that names the wrong one."""
+
+import pytest
+
+from ingestion.settings import SettingsError, load_settings
+
+JOBS = {"INGESTION_JOBS": "/Workspace/Shared/ingestion/spark_jobs"}
+GIT = {"INGESTION_GIT_URL": "https://github.com/example/pipeline", "INGESTION_GIT_REF": "tag:v1.2"}
+
+
+def test_defaults() -> None:
+    settings = load_settings(JOBS | {"PATH": "/bin"})
+    assert (settings.bucket, settings.schema_name, settings.compute) == ("orders-data", "orders", {"serverless": True})
+
+
+def test_values_are_typed() -> None:
+    settings = load_settings(
+        GIT | {"INGESTION_POLL_SECONDS": "0.5", "INGESTION_ALERT_EMAIL": "a@example.com, b@example.com"}
+    )
+    assert settings.poll_seconds == 0.5
+    assert settings.alert_email == ["a@example.com", "b@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "set INGESTION_JOBS or INGESTION_GIT_URL"),
+        (JOBS | GIT, "the scripts come from one place"),
+        ({"INGESTION_GIT_URL": "https://github.com/example/x"}, "INGESTION_GIT_URL and INGESTION_GIT_REF go together"),
+        (GIT | {"INGESTION_GIT_REF": "v1"}, "INGESTION_GIT_REF: starts with `tag:`"),
+        (JOBS | {"INGESTION_BUKET": "x"}, "INGESTION_BUKET: Extra inputs are not permitted"),
+        (JOBS | {"INGESTION_POLL_SECONDS": "soon"}, "INGESTION_POLL_SECONDS: Input should be a valid number"),
+        (JOBS | {"INGESTION_COMPUTE": "big"}, "INGESTION_COMPUTE: neither `serverless` nor JSON"),
+        (JOBS | {"INGESTION_COMPUTE": "{}"}, "INGESTION_COMPUTE: exactly one of"),
+        (
+            JOBS | {"INGESTION_COMPUTE": '{"new_cluster": {}, "existing_cluster_id": "1"}'},
+            "INGESTION_COMPUTE: exactly one of",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_named(variables: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(variables)
+    assert message in str(caught.value)

@@ -1,0 +1,1 @@
+"""Small sabotages of the pipeline, each with the test that must notice it."""

@@ -1,0 +1,56 @@
+# Python that the project's own environment is made from; 3.11 or newer.
+PYTHON ?= python3
+# Folder of the stack that up, down, status, put, show and reset mean; the demo's is .local/demo.
+STACK ?= .local/stack
+# Ports of `make up`: 0 takes any free one.
+export AIRFLOW_PORT BUCKET_PORT DATABRICKS_PORT SPARK_PORT
+# make's own AS is the assembler.
+AS :=
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test soak up down status put show reset lint lock mutants
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## install what is missing into .venv and .local (every target below does)
+	@$(PYTHON) local/install.py
+
+demo: install ## the whole pipeline at work: two days of files, from bucket to table (KEEP=1 leaves it running)
+	@$(PY) -m local.demo $(if $(KEEP),--keep)
+
+test: install ## every test, the end-to-end ones included
+	@$(PY) -m pytest --durations=10 $(ARGS)
+
+soak: install ## the long runs
+	@$(PY) -m pytest -m soak --durations=10 $(ARGS)
+
+up: install ## start the stack and keep it running (AIRFLOW_PORT=, BUCKET_PORT=, DATABRICKS_PORT=, SPARK_PORT=)
+	@$(PY) -m local.stack up --home $(STACK)
+
+down: install ## stop it; data stay
+	@$(PY) -m local.stack down --home $(STACK)
+
+status: install ## what runs, since when, where
+	@$(PY) -m local.stack status --home $(STACK)
+
+put: install ## deliver a file: make put FILE=path [AS=name]
+	@$(if $(FILE),,$(error which file? make put FILE=path [AS=name]))$(PY) -m local.put --home $(STACK) "$(FILE)" $(if $(AS),--as "$(AS)")
+
+show: install ## tables and bucket, in the terminal (ROWS=20)
+	@$(PY) -m local.show --home $(STACK) $(if $(ROWS),--rows $(ROWS))
+
+reset: install ## stop the stack and forget its data; what is installed stays
+	@$(PY) -m local.stack reset --home $(STACK)
+
+lint: install ## ruff: rules and formatting
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+lock: install ## make requirements.lock from requirements.txt
+	@.venv/bin/uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+mutants: install ## sabotage the code, one fault at a time: each must turn its named test red
+	@$(PY) -m tests.mutants

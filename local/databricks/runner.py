@@ -1,0 +1,130 @@
+"""The process that executes one script, as Databricks serverless does. Started by `pool.py`, by path.
+
+It imports Spark first, says "ready" on its standard output, then waits for its run: one JSON line on standard input.
+The answer, one JSON line, has `error` and `error_trace`, both null for a script that returned. Standard input stays
+open as long as the service lives: when it closes this process kills its own process group, so nothing outlives a
+service that was killed.
+"""
+
+import builtins
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+import types
+from io import TextIOWrapper
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+# What a script needs for its first query; the imports are most of a client's start.
+import pandas  # noqa: F401 - loaded ahead of the script
+import pyspark.sql.connect.functions
+import pyspark.sql.connect.session
+import pyspark.sql.functions
+import pyspark.sql.types
+import pyspark.sql.window  # noqa: F401 - loaded ahead of the script
+from pyspark.errors import AnalysisException
+from pyspark.sql.connect.conf import RuntimeConf
+
+MAX_ERROR_CHARS = 1_000_000
+# The properties Databricks documents for serverless notebooks and jobs; all others are refused there, so here too.
+# Without spark.databricks.execution.timeout: a plain Spark server would accept and ignore it.
+ALLOWED_CONFS = {
+    "spark.sql.ansi.enabled",
+    "spark.sql.files.maxPartitionBytes",
+    "spark.sql.legacy.timeParserPolicy",
+    "spark.sql.session.timeZone",
+    "spark.sql.shuffle.partitions",
+}
+
+
+def main() -> NoReturn:
+    """Wait for a run, carry it out, answer and end."""
+    commands, answers = _private_pipes()
+    answers.write(b"ready\n")
+    line = commands.readline()
+    if not line:
+        os._exit(0)  # the service is gone
+    threading.Thread(target=_die_with_service, args=(commands,), daemon=True).start()
+    job = json.loads(line)
+    _redirect_output(job["log"])
+    os.chdir(job["cwd"])
+    _refuse_other_confs()
+    outcome = run_script(job["script"], job["parameters"])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    answers.write(json.dumps(outcome).encode() + b"\n")
+    # No clean-up by the interpreter: a client whose server is gone would retry there for minutes.
+    os._exit(0)
+
+
+def run_script(script: str, parameters: list[str]) -> dict[str, str | None]:
+    """Execute the file `script` with `__name__ == "__main__"`, `sys.argv` set and, as on serverless, no `__file__`.
+
+    Returns the fields `error` and `error_trace`, both None if the script returned. Leaving by any exception is a
+    failure, `sys.exit(0)` included.
+    """
+    sys.argv = [script, *parameters]
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    try:
+        # The path makes co_filename and tracebacks name the script.
+        exec(compile(Path(script).read_bytes(), script, "exec"), module.__dict__)  # noqa: S102 - how Databricks runs it
+    except BaseException as error:  # SystemExit and KeyboardInterrupt fail a run like any other
+        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        trace = traceback.format_exception(error.with_traceback(_own_frames_cut(error.__traceback__)))
+        return {"error": message[:MAX_ERROR_CHARS], "error_trace": "".join(trace)[-MAX_ERROR_CHARS:]}
+    return {"error": None, "error_trace": None}
+
+
+def _own_frames_cut(trace: types.TracebackType | None) -> types.TracebackType | None:
+    return trace.tb_next if trace else None
+
+
+def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output, moved where neither the script nor its children can reach them by accident."""
+    commands = os.fdopen(os.dup(0), "rb", buffering=0)
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)  # whatever is printed before the run belongs to the service's own log
+    os.close(nothing)
+    return commands, answers
+
+
+def _redirect_output(log: str) -> None:
+    """Send standard output and error, of this process and its children, to one file in the order they are written."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _die_with_service(commands: BinaryIO) -> None:
+    commands.read()  # returns when the service has closed its end, which happens only when it is gone
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _refuse_other_confs() -> None:
+    """Let `spark.conf.set` and `unset` accept `ALLOWED_CONFS` only, with the error serverless raises for others."""
+    for name in ("set", "unset"):
+        setattr(RuntimeConf, name, _guarded(getattr(RuntimeConf, name)))
+
+
+def _guarded(method: types.FunctionType) -> types.FunctionType:
+    def guarded(conf: RuntimeConf, key: str, *args: object, **kwargs: object) -> None:
+        if key not in ALLOWED_CONFS:
+            raise AnalysisException(f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available. SQLSTATE: 42K0I")
+        method(conf, key, *args, **kwargs)
+
+    return guarded
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the tables hold of a batch, per file, and whether it adds up with what its files hold."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as sf
+
+from ingestion_jobs.errors import IngestionError
+from ingestion_jobs.manifest import Manifest, SourceFile
+from ingestion_jobs.names import quoted_table, sql_string
+from ingestion_jobs.typing_rules import BLANKS
+
+_BYTE_ORDER_MARK = 3
+
+
+@dataclass
+class FileCounts:
+    """Rows of one file generation, as its tables hold them."""
+
+    good: int = 0  # in staging
+    bad: int = 0  # in staging, not yet moved to quarantine
+    quarantined: int = 0
+    last_staged: int = 0  # the greatest `_record`
+    last_quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # of the bad rows in staging
+
+
+Counts = dict[SourceFile, FileCounts]
+
+
+def in_batch(manifest: Manifest) -> str:
+    """SQL condition: the staging partition of the batch."""
+    return f"_batch_id = {sql_string(manifest.batch_id)}"
+
+
+def in_generations(manifest: Manifest) -> str:
+    """SQL condition: rows of exactly the file generations of the batch, whichever batch wrote them."""
+    pairs = (f"(_source_file = {sql_string(f.object)} AND _generation = {f.generation})" for f in manifest.files)
+    return " OR ".join(pairs)
+
+
+def staging_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
+    """Rows of the batch in staging, by file and reasons."""
+    staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest))
+    return _grouped(staging, sf.lit(True), sf.col("_reasons"))
+
+
+def quarantine_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
+    """Rows of the batch's file generations in quarantine, by file and reasons."""
+    quarantine = spark.table(quoted_table(manifest.tables.quarantine)).where(in_generations(manifest))
+    return _grouped(quarantine, sf.lit(False), sf.col("reasons"))
+
+
+def _grouped(rows: DataFrame, in_staging: Column, reasons: Column) -> DataFrame:
+    by = rows.groupBy("_source_file", "_generation", in_staging.alias("in_staging"), reasons.alias("reasons"))
+    return by.agg(sf.count("*").alias("rows"), sf.max("_record").alias("last"))
+
+
+def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:
+    """The counts of every file of the batch, those without a row included, from rows of the two functions above."""
+    counts = {file: FileCounts() for file in manifest.files}
+    files = {(file.object, file.generation): file for file in manifest.files}
+    for group in groups:
+        of_file = counts[files[group["_source_file"], group["_generation"]]]
+        if not group["in_staging"]:
+            of_file.quarantined += group["rows"]
+            of_file.last_quarantined = max(of_file.last_quarantined, group["last"])
+            continue
+        of_file.last_staged = max(of_file.last_staged, group["last"])
+        if group["reasons"] is None:
+            of_file.good += group["rows"]
+        else:
+            of_file.bad += group["rows"]
+            of_file.reasons.update(dict.fromkeys(group["reasons"], group["rows"]))
+    return counts
+
+
+def check_sum(file: SourceFile, read: int, staged: int, quarantined: int) -> None:
+    """Raise IngestionError unless every record of a file is accounted for."""
+    if read != staged + quarantined:
+        raise IngestionError(
+            f"{file.object} (generation {file.generation}): {read} rows read, but {staged} staged and {quarantined} "
+            "quarantined: run stage again, and if that does not help report it with the file's manifest entry"
+        )
+
+
+def check_empty_files(spark: SparkSession, files: Iterable[SourceFile]) -> None:
+    """Raise IngestionError if one of these files, of which the tables hold no row, has more lines than a header."""
+    for file in files:
+        # At its longest a lone header has every name quoted, a byte order mark and a line end.
+        header = _BYTE_ORDER_MARK + sum(len(name.encode()) + 3 for name in file.columns) + 1
+        if file.size <= header:
+            continue
+        lines = spark.read.text(file.input).where(sf.btrim("value", sf.lit(BLANKS)) != "").limit(2).count()
+        if lines > 1:
+            raise IngestionError(
+                f"{file.object} (generation {file.generation}) has rows, but none was staged or quarantined: "
+                "run stage first"
+            )

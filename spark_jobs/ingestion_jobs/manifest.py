@@ -1,0 +1,173 @@
+"""The manifest of a batch: which files, what they hold, and the tables they go to.
+
+Airflow's `plan_batch` writes it and has validated the feed; here it is read and held against what the jobs rely on.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from ingestion_jobs.errors import IngestionError
+
+VERSION = 1
+_BATCH_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+# Spark reads a name that starts with "_" or "." as zero rows, and takes wildcards in a name for a pattern.
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A business column. `type` is a Spark SQL type; `formats` are Spark datetime patterns, tried in order."""
+
+    name: str
+    type: str
+    formats: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What the files of a feed hold.
+
+    `order_by` names the column whose greatest value wins; `time_zone` is that of values which do not say theirs.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    order_by: str
+    time_zone: str
+    delimiter: str
+    multiline: bool
+    max_future_skew_seconds: int
+
+    def column(self, name: str) -> Column:
+        """The column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A delivered file: named by object and generation, read from its pinned copy `input`. `columns` is its header."""
+
+    object: str
+    generation: int
+    date: str
+    delivered_at: str
+    size: int
+    columns: tuple[str, ...]
+    input: str
+
+    @property
+    def input_name(self) -> str:
+        """The last part of `input`, unique in its batch."""
+        return self.input.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a feed by what they are for, each as `schema.table` or `catalog.schema.table`."""
+
+    target: str
+    staging: str
+    quarantine: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A batch as `plan_batch` pinned it; it never changes."""
+
+    batch_id: str
+    run_id: str
+    feed: Feed
+    tables: Tables
+    files: tuple[SourceFile, ...]
+
+
+def read_manifest(spark: SparkSession, uri: str) -> Manifest:
+    """The manifest at `uri` (gs://, /Volumes or a local path). Raises IngestionError if missing or not as agreed."""
+    try:
+        lines = spark.read.text(uri).collect()
+    except PySparkException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            raise IngestionError(
+                f"manifest {uri} does not exist: run plan_batch again, it writes one per batch"
+            ) from error
+        raise
+    try:
+        return parse_manifest(json.loads("\n".join(line.value for line in lines)))
+    except KeyError as error:
+        raise IngestionError(f"manifest {uri}: {error} is missing; it must be one that plan_batch wrote") from error
+    except (ValueError, TypeError) as error:
+        raise IngestionError(f"manifest {uri}: {error}; it must be one that plan_batch wrote") from error
+
+
+def parse_manifest(document: dict[str, Any]) -> Manifest:
+    """The manifest in a JSON document. Raises KeyError, ValueError or TypeError for one that is not as agreed."""
+    if document["version"] != VERSION:
+        raise ValueError(f"version is {document['version']}, these jobs read version {VERSION}")
+    if not _BATCH_ID.fullmatch(document["batch_id"]):
+        raise ValueError(f"batch_id {document['batch_id']!r} is no batch id")
+    manifest = Manifest(
+        batch_id=document["batch_id"],
+        run_id=document["run_id"],
+        feed=_feed(document["feed"]),
+        tables=Tables(**{role: document["tables"][role] for role in ("target", "staging", "quarantine", "log")}),
+        files=tuple(_source_file(entry) for entry in document["files"]),
+    )
+    _check(manifest)
+    return manifest
+
+
+def _feed(document: dict[str, Any]) -> Feed:
+    columns = tuple(
+        Column(column["name"], column["type"].replace(" ", "").lower(), tuple(column.get("formats", ())))
+        for column in document["columns"]
+    )
+    return Feed(
+        name=document["name"],
+        columns=columns,
+        key=tuple(document["key"]),
+        order_by=document["order_by"],
+        time_zone=document["time_zone"],
+        delimiter=document["csv"]["delimiter"],
+        multiline=document["csv"]["multiline"],
+        max_future_skew_seconds=document["max_future_skew_seconds"],
+    )
+
+
+def _source_file(entry: dict[str, Any]) -> SourceFile:
+    return SourceFile(
+        object=entry["object"],
+        generation=int(entry["generation"]),
+        date=entry["date"],
+        delivered_at=entry["delivered_at"],
+        size=int(entry["size"]),
+        columns=tuple(entry["columns"]),
+        input=entry["input"],
+    )
+
+
+def _check(manifest: Manifest) -> None:
+    names = {column.name for column in manifest.feed.columns}
+    if reserved := sorted(name for name in names if name.startswith("_")):
+        raise ValueError(f"column names that start with '_' are kept for lineage: {', '.join(reserved)}")
+    if unknown := sorted({*manifest.feed.key, manifest.feed.order_by} - names):
+        raise ValueError(f"key or order_by names no column: {', '.join(unknown)}")
+    for file in manifest.files:
+        if len(file.columns) != len(names) or set(file.columns) != names:
+            raise ValueError(f"the columns of {file.object} are not those of feed {manifest.feed.name}")
+        if not _SAFE_NAME.fullmatch(file.input_name):
+            raise ValueError(
+                f"Spark would not read {file.input} for certain: plain letters, digits, '.', '_', '-' are safe"
+            )
+    if not manifest.files:
+        raise ValueError("it lists no files")
+    if len({file.input_name for file in manifest.files}) != len(manifest.files):
+        raise ValueError("two files have inputs of the same name")
+    if len({(file.object, file.generation) for file in manifest.files}) != len(manifest.files):
+        raise ValueError("a file generation is listed twice")

@@ -1,0 +1,17 @@
+"""SQL names and literals, quoted."""
+
+
+def quoted(identifier: str) -> str:
+    """One column name in backticks."""
+    return f"`{identifier.replace('`', '``')}`"
+
+
+def quoted_table(name: str) -> str:
+    """`schema.table` or `catalog.schema.table` with each part in backticks."""
+    return ".".join(quoted(part) for part in name.split("."))
+
+
+def sql_string(value: str) -> str:
+    """A SQL string literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

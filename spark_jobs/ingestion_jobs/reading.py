@@ -1,0 +1,117 @@
+"""The files of a batch as rows of text, each with its place in its file. Every file is parsed once."""
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as sf
+from pyspark.sql.types import StringType, StructField, StructType
+
+from ingestion_jobs.manifest import Feed, Manifest, SourceFile
+from ingestion_jobs.names import quoted
+from ingestion_jobs.runaway import swallowed_lines
+from ingestion_jobs.typing_rules import BLANKS
+
+CORRUPT = "_corrupt_record"
+# A record of more fields than this makes Spark fail the whole file.
+MAX_COLUMNS = 100_000
+# monotonically_increasing_id is the partition's number above these bits and the row's position in it below.
+_POSITION_BITS = 33
+
+
+def read_files(spark: SparkSession, manifest: Manifest) -> DataFrame:
+    """One row per record of the batch's files.
+
+    The business columns as text, NULL where empty; `_corrupt_record`, the parser's text of a record that does not fit
+    its header; `_swallowed`, how many lines a runaway quote took into this record; `_source_file`, `_generation` and
+    `_delivered_at` of its file; `_record`, its position there. Record 0, the header, is there only if it is not the one
+    that the manifest gives.
+    """
+    by_header: dict[tuple[str, ...], list[SourceFile]] = {}
+    for file in manifest.files:
+        by_header.setdefault(file.columns, []).append(file)
+    groups = [_read_group(spark, manifest.feed, header, files) for header, files in by_header.items()]
+    return reduce(DataFrame.unionByName, groups)
+
+
+def _read_group(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
+    """The records of files with the same header, in one read: 365 reads in a union take half a minute to plan."""
+    fields = [sf.col(quoted(name)) for name in header]
+    rows = (
+        _parse(spark, feed, header, files)
+        # A line of blanks is no record; in a file with CRLF an empty line still holds its CR.
+        .where(sf.col(CORRUPT).isNull() | (sf.btrim(CORRUPT, sf.lit(BLANKS)) != ""))
+        .select("*", sf.monotonically_increasing_id().alias("_id"), sf.col("_metadata").alias("_file"))
+    )
+    alone = len(files) == 1 and feed.multiline
+    record = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if alone else _position_in_file()
+    file_of = _file_facts(files)
+    return (
+        rows.select(
+            *fields[:-1],
+            _without_carriage_return(fields[-1]).alias(header[-1]),
+            sf.rtrim(sf.col(CORRUPT), sf.lit("\r\n")).alias(CORRUPT),
+            file_of["object"].alias("_source_file"),
+            file_of["generation"].alias("_generation"),
+            file_of["delivered_at"].alias("_delivered_at"),
+            record.alias("_record"),
+        )
+        .where((sf.col("_record") > 0) | ~_is_header(header))
+        .withColumn("_swallowed", swallowed_lines(feed, header, CORRUPT))
+    )
+
+
+def _parse(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
+    schema = StructType([StructField(name, StringType()) for name in (*header, CORRUPT)])
+    options = {
+        # The header is read as record 0, which shows for free whether it is the one plan_batch saw.
+        "header": False,
+        "sep": feed.delimiter,
+        "quote": '"',
+        "escape": '"',
+        "encoding": "UTF-8",
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": CORRUPT,
+        # With pruning a query that needs few columns does not see every corrupt record.
+        "columnPruning": False,
+        "multiLine": feed.multiline,
+        "maxColumns": MAX_COLUMNS,
+    }
+    if feed.multiline:
+        # Else line ends are guessed from the file's first, CRLF in quotes is rewritten, and mixed ends join two rows.
+        options["lineSep"] = "\n"
+    return spark.read.schema(schema).options(**options).csv([file.input for file in files])
+
+
+def _position_in_file() -> Column:
+    """Counted in order: several files may share a partition, and without multiLine a file may span several."""
+    in_file = Window.partitionBy("_file.file_path").orderBy("_file.file_block_start", "_id")
+    return sf.row_number().over(in_file).cast("bigint") - 1
+
+
+def _file_facts(files: list[SourceFile]) -> Column:
+    """Struct of object, generation and delivered_at of the file that a row came from."""
+    facts = [
+        sf.struct(
+            sf.lit(file.object).alias("object"),
+            sf.lit(file.generation).cast("bigint").alias("generation"),
+            sf.lit(file.delivered_at).cast("timestamp").alias("delivered_at"),
+        )
+        for file in files
+    ]
+    if len(files) == 1:
+        return facts[0]
+    names = [sf.lit(file.input_name) for file in files]
+    by_name = sf.create_map(*(part for pair in zip(names, facts, strict=True) for part in pair))
+    return by_name[sf.col("_file.file_name")]
+
+
+def _without_carriage_return(text: Column) -> Column:
+    return sf.nullif(sf.rtrim(text, sf.lit("\r")), sf.lit(""))
+
+
+def _is_header(header: tuple[str, ...]) -> Column:
+    """Whether the fields of a row are the names of the header, apart from case and blanks around them."""
+    same = [
+        sf.lower(sf.btrim(sf.col(quoted(name)), sf.lit(BLANKS))).eqNullSafe(name.strip().lower()) for name in header
+    ]
+    return reduce(Column.__and__, same, sf.col(CORRUPT).isNull())

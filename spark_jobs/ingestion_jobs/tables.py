@@ -1,0 +1,149 @@
+"""The tables: created where missing, given columns the feed has gained, and otherwise held against the feed."""
+
+from collections.abc import Sequence
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import SparkSession
+
+from ingestion_jobs.conflicts import repeat_on_conflict
+from ingestion_jobs.errors import IngestionError
+from ingestion_jobs.manifest import Feed, Manifest
+from ingestion_jobs.names import quoted, quoted_table, sql_string
+
+# (name, Spark SQL type, NOT NULL or nothing)
+Definition = tuple[str, str, str]
+
+LINEAGE: list[Definition] = [
+    ("_source_file", "string", "NOT NULL"),
+    ("_generation", "bigint", "NOT NULL"),
+    ("_record", "bigint", "NOT NULL"),
+]
+STAGING_EXTRA: list[Definition] = [
+    ("_batch_id", "string", ""),
+    ("_reasons", "array<string>", ""),
+    ("_raw", "string", ""),
+]
+QUARANTINE: list[Definition] = [
+    *((name, type_, "") for name, type_, _ in LINEAGE),
+    ("file_date", "date", ""),
+    ("reasons", "array<string>", ""),
+    ("raw", "string", ""),
+    ("_batch_id", "string", ""),
+]
+LOG: list[Definition] = [
+    ("feed", "string", ""),
+    ("batch_id", "string", ""),
+    ("object", "string", ""),
+    ("generation", "bigint", ""),
+    *((f"rows_{count}", "bigint", "") for count in ("read", "staged", "quarantined")),
+    *((f"rows_{count}", "bigint", "") for count in ("inserted", "updated", "stale", "duplicate")),
+    ("staged_at", "timestamp", ""),
+    ("merged_at", "timestamp", ""),
+    ("dag_run_id", "string", ""),
+]
+# What a table was built for; changing it under existing rows would make two winners of one key.
+_KEY, _ORDER_BY = "ingestion.key", "ingestion.order_by"
+_DELETION_VECTORS = {"delta.enableDeletionVectors": "true"}
+
+
+def ensure_staging_tables(spark: SparkSession, manifest: Manifest) -> None:
+    """Staging and quarantine as the feed needs them. Raises IngestionError for a missing schema or a changed type."""
+    staging = [*_business(manifest.feed), *_nullable(LINEAGE), *STAGING_EXTRA]
+    _ensure(spark, manifest, manifest.tables.staging, staging, "PARTITIONED BY (_batch_id)", _DELETION_VECTORS)
+    _ensure(spark, manifest, manifest.tables.quarantine, QUARANTINE)
+
+
+def ensure_target_tables(spark: SparkSession, manifest: Manifest) -> None:
+    """Target and log as the feed needs them.
+
+    Raises IngestionError for a missing schema, a changed type, key or order column.
+    """
+    feed, target = manifest.feed, manifest.tables.target
+    purpose = {_KEY: ",".join(feed.key), _ORDER_BY: feed.order_by}
+    clustered = f"CLUSTER BY ({', '.join(quoted(name) for name in feed.key)})"
+    properties = _DELETION_VECTORS | {"delta.isolationLevel": "Serializable"} | purpose
+    created = _ensure(spark, manifest, target, [*_business(feed), *LINEAGE], clustered, properties)
+    if not created:
+        _refuse_changed_purpose(spark, manifest, purpose)
+    _ensure(spark, manifest, manifest.tables.log, LOG)
+
+
+def _business(feed: Feed) -> list[Definition]:
+    return [(column.name, column.type, "") for column in feed.columns]
+
+
+def _nullable(columns: Sequence[Definition]) -> list[Definition]:
+    return [(name, type_, "") for name, type_, _ in columns]
+
+
+def _ensure(
+    spark: SparkSession,
+    manifest: Manifest,
+    table: str,
+    columns: Sequence[Definition],
+    layout: str = "",
+    properties: dict[str, str] | None = None,
+) -> bool:
+    """True if the table had to be created."""
+    existing = _column_types(spark, table)
+    if existing is None:
+        repeat_on_conflict(f"creating {table}", lambda: _create(spark, table, columns, layout, properties or {}))
+        return True
+    for name, type_, _ in columns:
+        found = existing.get(name.lower(), type_)
+        if found != type_:
+            raise IngestionError(
+                f"column {name} of {table} is {found}, feed {manifest.feed.name} says {type_}: undo the change, "
+                f"or rebuild: {_rebuild(manifest)}"
+            )
+    added = [(name, type_) for name, type_, _ in columns if name.lower() not in existing]
+    if added:
+        clause = ", ".join(f"{quoted(name)} {type_}" for name, type_ in added)
+        statement = f"ALTER TABLE {quoted_table(table)} ADD COLUMNS ({clause})"
+        repeat_on_conflict(f"adding columns to {table}", lambda: spark.sql(statement))
+    return False
+
+
+def _column_types(spark: SparkSession, table: str) -> dict[str, str] | None:
+    """Spark SQL types by lower-case column name; None if there is no such table."""
+    try:
+        schema = spark.table(quoted_table(table)).schema
+    except AnalysisException as error:
+        if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
+            return None
+        raise
+    return {field.name.lower(): field.dataType.simpleString() for field in schema}
+
+
+def _create(
+    spark: SparkSession, table: str, columns: Sequence[Definition], layout: str, properties: dict[str, str]
+) -> None:
+    definition = ", ".join(f"{quoted(name)} {type_} {constraint}".rstrip() for name, type_, constraint in columns)
+    pairs = ", ".join(f"{sql_string(name)} = {sql_string(value)}" for name, value in properties.items())
+    settings = f"TBLPROPERTIES ({pairs})" if pairs else ""
+    try:
+        spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted_table(table)} ({definition}) USING delta {layout} {settings}")
+    except AnalysisException as error:
+        if error.getCondition() != "SCHEMA_NOT_FOUND":
+            raise
+        schema = table.rpartition(".")[0]
+        raise IngestionError(
+            f"schema {schema} does not exist, so table {table} cannot be created: run CREATE SCHEMA {schema}, "
+            "or set INGESTION_SCHEMA to one that exists"
+        ) from error
+
+
+def _refuse_changed_purpose(spark: SparkSession, manifest: Manifest, purpose: dict[str, str]) -> None:
+    rows = spark.sql(f"SHOW TBLPROPERTIES {quoted_table(manifest.tables.target)}").collect()
+    found = {row["key"]: row["value"] for row in rows}
+    for name, value in purpose.items():
+        if found.get(name, value) != value:
+            raise IngestionError(
+                f"{name.removeprefix('ingestion.')} of {manifest.tables.target} is {found[name]}, "
+                f"feed {manifest.feed.name} says {value}: undo the change, or rebuild: {_rebuild(manifest)}"
+            )
+
+
+def _rebuild(manifest: Manifest) -> str:
+    tables = manifest.tables
+    return f"drop {tables.target} and {tables.staging}, then backfill the feed from its archive"

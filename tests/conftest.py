@@ -1,0 +1,87 @@
+"""Fixtures that start real servers, once per test session and on free ports."""
+
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.spark_server import spark_server_command, spark_server_env
+from local.stack import control
+from local.stack.home import Home, StackState
+from local.stack.processes import end, free_port, identify, listens, spawn, tail
+
+REPO = Path(__file__).resolve().parent.parent
+SPARK_START_SECONDS = 90
+STACK_START_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class SparkRemote:
+    """A running Spark Connect server: its address for clients and the folder that holds its tables."""
+
+    remote: str
+    lakehouse: Path
+
+
+@pytest.fixture(scope="session")
+def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRemote]:
+    """A Spark Connect server with Delta and no bucket."""
+    home = tmp_path_factory.mktemp("spark")
+    lakehouse = home / "lakehouse"
+    lakehouse.mkdir()
+    port = free_port()
+    log = home / "spark.log"
+    command = spark_server_command(lakehouse, REPO / ".local" / "jars", port, None)
+    server = spawn(command, env=spark_server_env(), cwd=home, log=log)
+    leader = identify(server.pid)
+    try:
+        deadline = time.monotonic() + SPARK_START_SECONDS
+        while not listens(port):
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the Spark server did not start:\n{tail(log)}")
+            time.sleep(0.1)
+        yield SparkRemote(f"sc://127.0.0.1:{port}", lakehouse)
+    finally:
+        end({leader: signal.SIGTERM}, seconds=10)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The whole stack: its folder, and the environment of its Airflow and its clients, as in its `env` file."""
+
+    home: Home
+    env: dict[str, str]
+
+    @property
+    def state(self) -> StackState:
+        """What its supervisor knows of its components now."""
+        return StackState.read(self.home)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything `make up` starts, with the project's DAGs, in a folder and on ports of its own."""
+    home = Home(tmp_path_factory.mktemp("stack"))
+    supervisor = control.launch(home, REPO / "dags", control.FREE_PORTS, tied=True)
+    try:
+        deadline = time.monotonic() + STACK_START_SECONDS
+        while (state := StackState.read(home)).phase == "starting":
+            if supervisor.poll() is not None or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        if state.phase != "running":
+            pytest.fail(f"the stack did not start: {state.error or tail(home.log('supervisor'))}")
+        yield Stack(home, exported(home.env_file))
+    finally:
+        control.stop(home)
+
+
+def exported(env_file: Path) -> dict[str, str]:
+    """The variables of a shell file of export lines, but for PATH, which it only extends."""
+    lines = shlex.split(env_file.read_text())
+    pairs = [line.split("=", 1) for line in lines if line != "export"]
+    return {name: value for name, value in pairs if name != "PATH"}

@@ -1,0 +1,136 @@
+"""`detect_new_files` and its trigger against a real bucket, with the provider's own hooks.
+
+Only the question whether another run is queued is answered here by the test: it takes a running Airflow, see tests/e2e.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
+from airflow.sdk import DAG, Context
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.module_loading import import_string
+from google.cloud.storage import Bucket
+
+from ingestion import sensor
+from ingestion.feeds import Feed
+from ingestion.sensor import NewFilesSensor, NewFilesTrigger
+
+NAME = "source/order_tracking_2026_11_20.csv"
+LIMIT_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection, and no other run queued."""
+    extra = '{"is_anonymous": true, "project": "test"}'
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", f'{{"conn_type": "google_cloud_platform", "extra": {extra}}}'
+    )
+    monkeypatch.setattr(sensor, "another_run_waits", lambda dag_id: False)
+
+
+def new_sensor(feed: Feed, bucket: str) -> NewFilesSensor:
+    with DAG(feed.name):
+        return NewFilesSensor(
+            task_id="detect_new_files", feed=feed, bucket=bucket, poke_interval=0.05, max_wait=timedelta(hours=1)
+        )
+
+
+def run_of(run_type: str) -> Context:
+    return cast("Context", {"dag_run": SimpleNamespace(run_type=run_type)})
+
+
+def waiting_trigger(feed: Feed, bucket: str) -> NewFilesTrigger:
+    """The trigger a scheduled run defers to, made again from what it serializes to, as a triggerer does."""
+    task = new_sensor(feed, bucket)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(run_of("scheduled"))
+    path, arguments = deferred.value.trigger.serialize()
+    return import_string(path)(**arguments)
+
+
+def first_event(trigger: NewFilesTrigger, meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
+    async def look() -> dict[str, Any]:
+        events = trigger.run()
+        first = asyncio.create_task(events.__anext__())
+        if meanwhile:
+            await asyncio.sleep(3 * trigger.poke_interval)  # so that it has looked in vain before
+            assert not first.done()
+            await asyncio.to_thread(meanwhile)
+        return (await asyncio.wait_for(first, LIMIT_SECONDS)).payload
+
+    return asyncio.run(look())
+
+
+def test_a_file_that_is_there_ends_the_task_at_once(feed: Feed, bucket: Bucket) -> None:
+    bucket.blob(NAME).upload_from_string("x")
+    bucket.blob("source/readme.txt").upload_from_string("x")
+    for run_type in ("scheduled", "manual", "backfill"):
+        assert new_sensor(feed, bucket.name).execute(run_of(run_type)) == [NAME]
+
+
+def test_a_scheduled_run_waits_for_the_file(feed: Feed, bucket: Bucket) -> None:
+    trigger = waiting_trigger(feed, bucket.name)
+    event = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
+    assert event == {"status": "success", "matches": [NAME]}
+    assert new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event) == [NAME]
+
+
+def test_a_manual_run_never_waits(feed: Feed, bucket: Bucket) -> None:
+    with pytest.raises(AirflowSkipException, match="No file of this feed"):
+        new_sensor(feed, bucket.name).execute(run_of("manual"))
+
+
+def test_a_backfill_run_goes_on_without_files_in_source(feed: Feed, bucket: Bucket) -> None:
+    assert new_sensor(feed, bucket.name).execute(run_of("backfill")) == []
+
+
+@pytest.mark.parametrize("name", ["source/readme.txt", "source/other_2026_11_20.csv", f"{NAME}.gz", "source/old/x.csv"])
+def test_names_of_no_feed_start_nothing(feed: Feed, bucket: Bucket, name: str) -> None:
+    trigger = waiting_trigger(feed, bucket.name)
+    bucket.blob(name).upload_from_string("x")
+    trigger.deadline = datetime.now(UTC).isoformat()
+    assert first_event(trigger)["status"] == "deadline"
+
+
+def test_a_waiting_run_makes_way(feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    trigger = waiting_trigger(feed, bucket.name)
+    monkeypatch.setattr(sensor, "another_run_waits", lambda dag_id: dag_id == "order_tracking")
+    event = first_event(trigger)
+    assert event["status"] == "making_way"
+    with pytest.raises(AirflowSkipException, match="makes way"):
+        new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event)
+
+
+def test_a_bucket_that_is_gone_fails_the_task_and_says_which(
+    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trigger = waiting_trigger(feed, bucket.name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed_port = listener.getsockname()[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{closed_port}")
+    event = first_event(trigger)
+    assert event["status"] == "error"
+    with pytest.raises(AirflowException, match=rf"gs://{bucket.name}/source/ cannot be listed: .*google_cloud_default"):
+        new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event)
+
+
+def test_one_failed_look_costs_nothing(feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    trigger = waiting_trigger(feed, bucket.name)
+    bucket.blob(NAME).upload_from_string("x")
+    names, looks = trigger._names, []
+
+    async def fail_once() -> list[str]:
+        looks.append(1)
+        if len(looks) == 1:
+            raise TimeoutError
+        return await names()
+
+    monkeypatch.setattr(trigger, "_names", fail_once)
+    assert first_event(trigger)["status"] == "success"

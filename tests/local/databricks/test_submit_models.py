@@ -1,0 +1,166 @@
+"""What runs/submit accepts and refuses, held against the models of databricks-sdk."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+import pytest
+from databricks.sdk.service import compute, jobs
+from pydantic import BaseModel, ValidationError
+
+from local.databricks.models import (
+    CLUSTER_FIELDS,
+    REFUSED_CLUSTER_FIELDS,
+    EnvironmentSpec,
+    JobEnvironment,
+    ListRuns,
+    SparkPythonTask,
+    SubmitRun,
+    SubmitTask,
+    mistakes,
+    refusals,
+)
+from tests.local.databricks.harness import payload
+
+FILE = "/Workspace/Shared/a.py"
+
+
+def request(task: dict[str, Any] | None = None, script: dict[str, Any] | None = None, **fields: object) -> SubmitRun:
+    body = payload(FILE, **fields)
+    body["tasks"][0] |= task or {}
+    body["tasks"][0]["spark_python_task"] |= script or {}
+    return SubmitRun.model_validate(body)
+
+
+@pytest.mark.parametrize(
+    ("model", "reference"),
+    [
+        (SubmitTask, jobs.SubmitTask),
+        (SparkPythonTask, jobs.SparkPythonTask),
+        (JobEnvironment, jobs.JobEnvironment),
+        (EnvironmentSpec, compute.Environment),
+    ],
+)
+def test_objects_have_the_fields_of_the_sdk(model: type[BaseModel], reference: type) -> None:
+    assert set(model.model_fields) == {field.name for field in dataclasses.fields(reference)}
+
+
+@pytest.mark.parametrize(("model", "method"), [(SubmitRun, "submit"), (ListRuns, "list_runs")])
+def test_requests_have_the_parameters_of_the_sdk(model: type[BaseModel], method: str) -> None:
+    assert set(model.model_fields) == set(inspect.signature(getattr(jobs.JobsAPI, method)).parameters) - {"self"}
+
+
+def test_every_cluster_field_of_the_sdk_is_decided_on() -> None:
+    known = {field.name for field in dataclasses.fields(compute.ClusterSpec)}
+    assert known == CLUSTER_FIELDS | REFUSED_CLUSTER_FIELDS
+
+
+def test_what_the_pipeline_sends_is_accepted() -> None:
+    body = request(
+        {"timeout_seconds": "3600", "max_retries": "0", "disable_auto_optimization": True},
+        queue={"enabled": True},
+        performance_target="STANDARD",
+        timeout_seconds="3600",
+        idempotency_token="x" * 64,
+    )
+    assert body.timeout_seconds == 3600
+    assert (mistakes(body), refusals(body)) == ([], [])
+
+
+def test_cluster_details_are_accepted() -> None:
+    cluster = {"spark_version": "17.3.x-scala2.13", "num_workers": 1, "custom_tags": {"a": "b"}}
+    body = request({"environment_key": None, "new_cluster": cluster})
+    assert (mistakes(body), refusals(body)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"no_such_field": 1},
+        {"tasks": []},
+        {"idempotency_token": "x" * 65},
+        {"performance_target": "STANDART"},
+        {"timeout_seconds": -1},
+        {"tasks": [{"task_key": "step", "environment_key": "default", "no_such_field": 1}]},
+        {"tasks": [{"task_key": "a key", "environment_key": "default"}]},
+        {"tasks": [{"task_key": "step", "spark_python_task": {"python_file": FILE, "source": "git"}}]},
+        {"tasks": [{"task_key": "step", "spark_python_task": {"python_file": FILE, "parameters": [1]}}]},
+    ],
+)
+def test_a_malformed_request_is_not_accepted(body: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SubmitRun.model_validate(payload(FILE) | body)
+
+
+@pytest.mark.parametrize(
+    ("task", "script", "names"),
+    [
+        ({"environment_key": None}, {}, "environment is required for serverless task step"),
+        ({"environment_key": "other"}, {}, "environment_key 'other' is not in environments"),
+        ({"existing_cluster_id": "1"}, {}, "environment_key and existing_cluster_id"),
+        ({"environment_key": None, "new_cluster": {"nodes": 1}}, {}, "new_cluster.nodes"),
+        ({}, {"python_file": "jobs/a.py"}, "'jobs/a.py' must be an absolute path"),
+        ({}, {"python_file": "/Workspace/../a.py"}, "must not contain '..'"),
+        ({}, {"parameters": ["x" * 5000, "y" * 5001]}, "10001 bytes, the limit is 10000"),
+    ],
+)
+def test_a_mistake_is_named(task: dict[str, Any], script: dict[str, Any], names: str) -> None:
+    (found,) = mistakes(request(task, script))
+    assert names in found
+
+
+def test_parameters_may_have_exactly_the_limit() -> None:
+    assert mistakes(request({}, {"parameters": ["x" * 10_000]})) == []
+
+
+def test_two_tasks_with_one_key_are_a_mistake() -> None:
+    body = request()
+    body.tasks.append(body.tasks[0])
+    assert "task_key 'step' is used twice" in mistakes(body)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ({"notebook_task": {"notebook_path": "/a"}}, "tasks.step.notebook_task"),
+        ({"sql_task": {}, "notebook_task": {"notebook_path": "/a"}}, "tasks.step.notebook_task"),
+        ({"libraries": [{"pypi": {"package": "x"}}]}, "tasks.step.libraries"),
+        ({"depends_on": [{"task_key": "a"}]}, "tasks.step.depends_on"),
+        ({"disabled": True}, "tasks.step.disabled"),
+        ({"environment_variables_key": "a"}, "tasks.step.environment_variables_key"),
+        ({"max_retries": 1}, "tasks.step.max_retries"),
+        ({"new_cluster": {"spark_conf": {"a": "b"}}}, "tasks.step.new_cluster.spark_conf"),
+        ({"new_cluster": {"spark_env_vars": {"a": "b"}}}, "tasks.step.new_cluster.spark_env_vars"),
+        ({"spark_python_task": {"python_file": "a.py", "source": "GIT"}}, "tasks.step.spark_python_task.source GIT"),
+        ({"spark_python_task": {"python_file": "dbfs:/a.py"}}, "python_file dbfs:/a.py"),
+        ({"spark_python_task": {"python_file": "/Volumes/a/b/c/a.py"}}, "python_file /Volumes/a/b/c/a.py"),
+        ({"spark_python_task": {"python_file": FILE, "parameters": ["{{job.run_id}}"]}}, "dynamic value"),
+        ({"spark_python_task": None}, "spark_python_task (missing"),
+    ],
+)
+def test_what_cannot_be_carried_out_in_a_task_is_refused_by_name(task: dict[str, Any], name: str) -> None:
+    body = payload(FILE)
+    body["tasks"][0] |= task
+    (found,) = refusals(SubmitRun.model_validate(body))
+    assert name in found
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"git_source": {"git_url": "https://example.com/a", "git_provider": "gitHub"}}, "git_source"),
+        ({"environment_variables": [{"a": "b"}]}, "environment_variables"),
+        (
+            {"environments": [{"environment_key": "default", "spec": {"dependencies": ["x"]}}]},
+            "environments.default.spec.dependencies",
+        ),
+    ],
+)
+def test_what_cannot_be_carried_out_in_a_run_is_refused_by_name(fields: dict[str, Any], name: str) -> None:
+    assert refusals(request(**fields)) == [name]
+
+
+def test_several_tasks_are_refused() -> None:
+    body = request()
+    body.tasks.append(body.tasks[0].model_copy(update={"task_key": "other"}))
+    assert "only one is carried out here" in refusals(body)[0]

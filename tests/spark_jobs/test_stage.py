@@ -1,0 +1,310 @@
+from datetime import UTC, date, datetime
+
+import pytest
+from ingestion_jobs.errors import IngestionError
+from ingestion_jobs.staging import stage
+
+from tests.spark_jobs.conftest import HEADER, ORDER_COLUMNS, Lake, order
+
+BUSINESS = HEADER.split(",")
+LINEAGE = ["_source_file", "_generation", "_record"]
+
+
+def test_good_rows_are_staged_typed_with_their_place_in_the_file(lake: Lake):
+    file = lake.orders(
+        'O1,T1,2026-11-18,2026-11-21,shipped,"1 Main St, Springfield",2026-11-20 09:30:00\n',
+        "O2,T2,2026-11-19,,received,,2026-11-20 09:31:05\n",
+        generation=7,
+    )
+
+    result = lake.stage(file, batch="b1")
+
+    assert lake.rows("order_tracking_staging", [*BUSINESS, *LINEAGE, "_batch_id", "_reasons", "_raw"]) == [
+        ("O1", "T1", date(2026, 11, 18), date(2026, 11, 21), "shipped", "1 Main St, Springfield")
+        + (datetime(2026, 11, 20, 9, 30, tzinfo=UTC), "source/orders.csv", 7, 1, "b1", None, None),
+        ("O2", "T2", date(2026, 11, 19), None, "received", None)
+        + (datetime(2026, 11, 20, 9, 31, 5, tzinfo=UTC), "source/orders.csv", 7, 2, "b1", None, None),
+    ]
+    assert lake.rows("order_tracking_quarantine") == []
+    assert result == {
+        "step": "stage",
+        "batch_id": "b1",
+        "rows_read": 2,
+        "rows_staged": 2,
+        "rows_quarantined": 0,
+        "files": [
+            {"object": "source/orders.csv", "generation": 7, "rows_read": 2, "rows_staged": 2, "rows_quarantined": 0}
+        ],
+        "reasons": {},
+    }
+
+
+def test_every_type_takes_its_values_and_refuses_others(lake: Lake):
+    columns = [
+        {"name": "id", "type": "bigint", "formats": []},
+        {"name": "at", "type": "timestamp", "formats": ["yyyy-MM-dd'T'HH:mm:ssXXX", "yyyy-MM-dd HH:mm:ss[.SSSSSS]"]},
+        {"name": "day", "type": "date", "formats": ["yyyy-MM-dd", "dd.MM.yyyy"]},
+        {"name": "price", "type": "decimal(6,2)", "formats": []},
+        {"name": "pieces", "type": "int", "formats": []},
+        {"name": "weight", "type": "double", "formats": []},
+        {"name": "paid", "type": "boolean", "formats": []},
+    ]
+    text = "\n".join(
+        [
+            "id,at,day,price,pieces,weight,paid",
+            "1,2026-07-01T12:00:00+02:00,2026-07-01,1234.50,7,1e5,true",
+            "2,2026-07-01 12:00:00.123456,31.12.2026,1.5000,-7,0.5,FALSE",
+            "3, 2026-07-01 12:00:00 ,,,,,",
+            "4,2026-01-01 12:00:00,2026-02-30,1.505,1.5,abc,perhaps",
+            "5,2026-01-01,20261231,12345.00,99999999999,,",
+            "x,2026-01-01 12:00:00,,1e3,,,",
+        ]
+    )
+    file = lake.deliver(text, 1, columns=["id", "at", "day", "price", "pieces", "weight", "paid"])
+
+    result = lake.stage(file, columns=columns, key=["id"], order_by="at", time_zone="Europe/Berlin")
+
+    names = ["id", "at", "day", "CAST(price AS VARCHAR)", "pieces", "weight", "paid"]
+    # Berlin is two hours ahead of UTC in July.
+    assert lake.rows("order_tracking_staging", names) == [
+        (1, datetime(2026, 7, 1, 10, tzinfo=UTC), date(2026, 7, 1), "1234.50", 7, 100000.0, True),
+        (2, datetime(2026, 7, 1, 10, 0, 0, 123456, tzinfo=UTC), date(2026, 12, 31), "1.50", -7, 0.5, False),
+        (3, datetime(2026, 7, 1, 10, tzinfo=UTC), None, None, None, None, None),
+    ]
+    assert result["reasons"] == {
+        "id: not a bigint": 1,
+        "at: not a timestamp": 1,
+        "day: not a date": 2,
+        "price: not a decimal(6,2)": 3,
+        "pieces: not a int": 2,
+        "weight: not a double": 1,
+        "paid: not a boolean": 1,
+    }
+
+
+def test_good_text_arrives_unchanged(lake: Lake):
+    addresses = {
+        "A": ('"two\nlines"', "two\nlines"),
+        "B": ('"two\r\nlines"', "two\r\nlines"),
+        "C": ('"a ""quoted"" word"', 'a "quoted" word'),
+        "D": ('"comma, in it"', "comma, in it"),
+        "E": ("ends in \\", "ends in \\"),
+        "F": ('"ends in \\"', "ends in \\"),
+        "G": ("NULL", "NULL"),
+        "H": ("\\N", "\\N"),
+        "I": ("00123", "00123"),
+        "J": ("1e5", "1e5"),
+        "K": ("=1+1", "=1+1"),
+        "L": ("  spaces  ", "  spaces  "),
+        "M": ('5" pipe', '5" pipe'),
+        "N": ('"Big" house', '"Big" house'),
+        "O": ("Zürich 東京 🚚", "Zürich 東京 🚚"),
+        "P": ('""', None),
+        "Q": ('"1, 2, 3, 4, 5, 6, 7\n1, 2, 3, 4, 5, 6, 7"', "1, 2, 3, 4, 5, 6, 7\n1, 2, 3, 4, 5, 6, 7"),
+        "R": ('"""The Loft""\nMain St"', '"The Loft"\nMain St'),
+        "S": ('"' + "x" * 2_000_000 + '"', "x" * 2_000_000),
+    }
+    file = lake.orders(*(order(key, "ok", "09:00:00", raw) for key, (raw, _) in addresses.items()), generation=1)
+
+    result = lake.stage(file)
+
+    assert lake.rows("order_tracking_staging", ["tracking_num", "address"]) == [
+        (key, text) for key, (_, text) in addresses.items()
+    ]
+    assert result["rows_quarantined"] == 0
+
+
+@pytest.mark.parametrize("multiline", [True, False])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\xef\xbb\xbfkey,at\nA,2026-11-20\nB,2026-11-20\n", id="byte order mark"),
+        pytest.param(b"\xef\xbb\xbfkey,at\r\nA,2026-11-20\r\nB,2026-11-20\r\n", id="byte order mark and CRLF"),
+        pytest.param(b"key,at\r\nA,2026-11-20\nB,2026-11-20\r\n", id="mixed line ends"),
+        pytest.param(b"key,at\r\n\r\nA,2026-11-20\r\n\r\n  \r\nB,2026-11-20\r\n\r\n", id="blank lines"),
+        pytest.param(b'"key","at"\r\n"A","2026-11-20"\r\n"B","2026-11-20"', id="all quoted, no last line end"),
+        pytest.param(b"at,key\n2026-11-20,A\n2026-11-20,B\n", id="columns in another order"),
+        pytest.param(b"key;at\nA;2026-11-20\nB;2026-11-20\n", id="semicolons"),
+        pytest.param(b"KEY, at \nA,2026-11-20\nB,2026-11-20\n", id="header in other case, with blanks"),
+    ],
+)
+def test_forms_of_a_file(lake: Lake, content: bytes, multiline: bool):
+    header = ["at", "key"] if content.startswith(b"at") else ["key", "at"]
+    columns = [
+        {"name": "at", "type": "date", "formats": ["yyyy-MM-dd"]},
+        {"name": "key", "type": "string", "formats": []},
+    ]
+    csv = {"delimiter": ";" if b";" in content else ",", "multiline": multiline}
+
+    lake.stage(lake.deliver(content, 1, columns=header), columns=columns, key=["key"], order_by="at", csv=csv)
+
+    day = date(2026, 11, 20)
+    assert lake.rows("order_tracking_staging", ["_record", "key", "at"]) == [(1, "A", day), (2, "B", day)]
+
+
+def test_bad_rows_go_to_quarantine_with_every_reason_and_their_text(lake: Lake):
+    good = order("T1", "ok", "09:00:00").encode()
+    bad = {
+        b"O,,2026-11-18,,ok,x,2026-11-20 09:00:00": ["tracking_num: missing"],
+        b"O, \t ,2026-11-18,,ok,x,2026-11-20 09:00:00": ["tracking_num: missing"],
+        b"O,T,2026-11-18,,ok,x,": ["last_update_timestamp: missing"],
+        b"O,T,2026-11-18,,ok,x,yesterday": ["last_update_timestamp: not a timestamp"],
+        b"O,T,2026-11-18,,ok,x,2026-11-21 10:14:59": ["last_update_timestamp: in the future"],
+        b"O,T,18.11.2026,2026-02-30,ok,x,2026-11-20 09:00:00": [
+            "pck_recieved_date: not a date",
+            "package_deliver_date: not a date",
+        ],
+        b"O,,x,,ok,x,": [
+            "tracking_num: missing",
+            "pck_recieved_date: not a date",
+            "last_update_timestamp: missing",
+        ],
+        b"O,T,2026-11-18,,ok,Z\xfcrich,2026-11-20 09:00:00": ["address: not UTF-8"],
+        b"O,T,2026-11-18": ["record: wrong number of fields or broken quotes"],
+        b"O,T,2026-11-18,,ok,x,2026-11-20 09:00:00,more": ["record: wrong number of fields or broken quotes"],
+        b"," * 50_000: ["record: wrong number of fields or broken quotes"],
+    }
+    content = HEADER.encode() + b"\n" + good + b"\n".join(bad) + b"\n" + order("T2", "ok", "09:00:00").encode()
+
+    result = lake.stage(lake.deliver(content, 3, date="2026-11-19"), batch="b1")
+
+    assert lake.rows("order_tracking_staging", ["tracking_num", "_record"]) == [("T1", 1), ("T2", 13)]
+    found = lake.rows("order_tracking_quarantine", ["_record", "reasons"])
+    assert found == [(record, reasons) for record, reasons in enumerate(bad.values(), start=2)]
+    lineage = lake.rows("order_tracking_quarantine", ["_source_file", "_generation", "file_date", "_batch_id"])
+    assert set(lineage) == {("source/orders.csv", 3, date(2026, 11, 19), "b1")}
+    raw = dict(lake.rows("order_tracking_quarantine", ["_record", "raw"]))
+    assert raw[5] == (
+        '{"order_num":"O","tracking_num":"T","pck_recieved_date":"2026-11-18","package_deliver_date":null,'
+        '"status":"ok","address":"x","last_update_timestamp":"yesterday"}'
+    )
+    assert raw[10] == "O,T,2026-11-18"
+    assert (result["rows_read"], result["rows_staged"], result["rows_quarantined"]) == (13, 2, 11)
+    assert result["reasons"]["record: wrong number of fields or broken quotes"] == 3
+    assert result["reasons"]["tracking_num: missing"] == 3
+
+
+def test_a_header_alone_is_a_success_of_no_rows(lake: Lake):
+    empty = lake.deliver(HEADER, 1, "empty.csv")
+    blank_lines = lake.deliver(HEADER + "\r\n" * 50, 2, "blank_lines.csv")
+    full = lake.orders(order("T1", "ok", "09:00:00"), generation=3)
+
+    result = lake.load(empty, blank_lines, full)
+
+    assert result["rows_inserted"] == 1
+    assert lake.load(lake.deliver(f"{HEADER}\n", 4))["rows_staged"] == 0
+
+
+def test_staging_again_replaces_the_batch_and_leaves_others(lake: Lake):
+    lake.stage(lake.orders(order("T1", "other batch", "09:00:00"), generation=1), batch="b1")
+    file = lake.orders(order("T2", "ok", "09:00:00"), order("", "bad", "09:00:00"), generation=2)
+    first = lake.stage(file, batch="b2")
+
+    assert lake.stage(file, batch="b2") == first
+    assert lake.rows("order_tracking_staging", ["tracking_num", "_batch_id"]) == [("T1", "b1"), ("T2", "b2")]
+    assert len(lake.rows("order_tracking_quarantine")) == 1
+
+
+def test_loading_a_generation_again_replaces_its_quarantined_rows_alone(lake: Lake):
+    bad = order("", "bad", "09:00:00")
+    lake.stage(lake.orders(bad, bad, generation=1, name="a.csv"), lake.orders(bad, generation=2, name="b.csv"))
+    lake.stage(lake.orders(bad, generation=2, name="a.csv"))
+    assert len(lake.rows("order_tracking_quarantine")) == 4
+
+    # As after a correction of the feed: what was bad is good now, and one more row is bad.
+    again = lake.orders(order("T1", "ok", "09:00:00"), generation=1, name="a.csv")
+    lake.stage(again, lake.orders(bad, bad, generation=2, name="b.csv"))
+
+    assert lake.rows("order_tracking_quarantine", "_source_file, _generation, _record", order_by="1, 2, 3") == [
+        ("source/a.csv", 2, 1),
+        ("source/b.csv", 2, 1),
+        ("source/b.csv", 2, 2),
+    ]
+    lake.stage(lake.orders(order("T1", "ok", "09:00:00"), generation=2, name="a.csv"))
+    assert {row[0] for row in lake.rows("order_tracking_quarantine", ["_source_file"])} == {"source/b.csv"}
+
+
+@pytest.mark.parametrize("multiline", [True, False])
+def test_records_are_numbered_per_file(lake: Lake, multiline: bool):
+    files = [
+        lake.orders(order(f"{n}-1", "ok", "09:00:00"), order(f"{n}-2", "ok", "09:00:00"), generation=n, name=f"{n}.csv")
+        for n in (1, 2, 3)
+    ]
+    shuffled = lake.deliver(
+        "last_update_timestamp,order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address\n"
+        "2026-11-20 09:00:00,O1,4-1,,,ok,x\n",
+        4,
+        columns=["last_update_timestamp", *BUSINESS[:-1]],
+    )
+
+    lake.stage(*files, shuffled, csv={"delimiter": ",", "multiline": multiline})
+
+    assert lake.rows("order_tracking_staging", ["tracking_num", "_generation", "_record"]) == [
+        ("1-1", 1, 1),
+        ("1-2", 1, 2),
+        ("2-1", 2, 1),
+        ("2-2", 2, 2),
+        ("3-1", 3, 1),
+        ("3-2", 3, 2),
+        ("4-1", 4, 1),
+    ]
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_records_of_a_large_file_are_numbered_in_order(lake: Lake, files: int):
+    lines = [order(f"T{number}", "ok", "09:00:00", f'"line one\n{"x" * 80}"') for number in range(1, 50_001)]
+    assert len("".join(lines)) > 5_000_000
+    entries = [lake.orders(*lines, generation=n, name=f"{n}.csv") for n in range(1, files + 1)]
+
+    result = lake.stage(*entries)
+
+    assert result["rows_staged"] == 50_000 * files
+    wrong = "count(*) FILTER (WHERE tracking_num <> concat('T', _record))"
+    assert lake.rows("order_tracking_staging", [wrong, "count(DISTINCT _record)"]) == [(0, 50_000)]
+
+
+def test_a_new_column_is_added_and_a_changed_type_is_refused(lake: Lake):
+    lake.load(lake.orders(order("T1", "ok", "09:00:00"), generation=1))
+    wider = [*ORDER_COLUMNS, {"name": "carrier", "type": "string", "formats": []}]
+    text = f"{HEADER},carrier\n{order('T2', 'ok', '09:00:00').strip()},DHL\n"
+
+    lake.load(lake.deliver(text, 2, columns=[*BUSINESS, "carrier"]), columns=wider)
+
+    assert lake.target("tracking_num", "carrier") == [("T1", None), ("T2", "DHL")]
+    versions = [lake.version(table) for table in ("order_tracking", "order_tracking_staging")]
+    changed = [{**column, "type": "date"} if column["name"] == "status" else column for column in ORDER_COLUMNS]
+    with pytest.raises(IngestionError) as refused:
+        lake.stage(lake.orders(order("T3", "ok", "09:00:00"), generation=3), columns=changed)
+    assert str(refused.value) == (
+        f"column status of {lake.schema}.order_tracking_staging is string, feed order_tracking says date: undo the change, "
+        f"or rebuild: drop {lake.schema}.order_tracking and {lake.schema}.order_tracking_staging, then backfill the feed "
+        "from its archive"
+    )
+    assert [lake.version(table) for table in ("order_tracking", "order_tracking_staging")] == versions
+
+
+def test_a_missing_schema_is_named(lake: Lake):
+    lake.spark.sql(f"DROP SCHEMA {lake.schema}")
+    with pytest.raises(IngestionError, match=f"schema {lake.schema} does not exist.*CREATE SCHEMA {lake.schema}"):
+        lake.stage(lake.orders(generation=1))
+
+
+def test_a_missing_manifest_is_named(lake: Lake):
+    with pytest.raises(IngestionError, match=r"manifest .*nowhere\.json does not exist: run plan_batch"):
+        stage(lake.spark, str(lake.files / "nowhere.json"))
+
+
+def test_a_missing_input_is_named(lake: Lake):
+    there = lake.orders(order("T1", "ok", "09:00:00"), generation=1)
+    gone = {**lake.orders(generation=2, name="gone.csv"), "input": str(lake.files / "99999.csv")}
+    with pytest.raises(IngestionError, match=r"cannot read .*99999\.csv, pinned copy of source/gone\.csv"):
+        lake.stage(there, gone)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_header_that_is_not_the_one_of_the_manifest_fails_the_batch(lake: Lake, others: int):
+    swapped = HEADER.replace("order_num,tracking_num", "tracking_num,order_num")
+    files = [lake.deliver(f"{swapped}\n{order('T1', 'ok', '09:00:00')}", 1, "swapped.csv")]
+    files += [lake.orders(order("T2", "ok", "09:00:00"), generation=2)] * others
+    with pytest.raises(IngestionError, match=r"the header of .* as the manifest says of source/swapped\.csv"):
+        lake.stage(*files)

@@ -174,7 +174,8 @@ def install_python_packages() -> None:
         own.flush()
         run("install uv", [PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", own.name])
     uv = [VENV / "bin" / "uv", "pip"]
-    run("install Python packages", [*uv, "sync", "--python", PYTHON, "--require-hashes", lock])
+    certificates = {"UV_SYSTEM_CERTS": "true"}  # as pip and everything else on this machine
+    run("install Python packages", [*uv, "sync", "--python", PYTHON, "--require-hashes", lock], certificates)
     project = [*uv, "install", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--editable", REPO]
     run("install the project", project)
     STAMP.write_text(wanted_packages())

@@ -67,7 +67,7 @@ def show_target(console: Console, name: str, content: list[dict[str, Any]], coun
     table.add_column("from", no_wrap=True)
     for row in content:
         table.add_row(*(_text(row[column]) for column in business), _origin(row, name))
-    console.print(table, "")
+    _print(console, table)
 
 
 def show_quarantine(console: Console, name: str, content: list[dict[str, Any]], count: int, limit: int) -> None:
@@ -76,7 +76,7 @@ def show_quarantine(console: Console, name: str, content: list[dict[str, Any]], 
     for row in content:
         reasons = "\n".join(row["reasons"] or [])
         table.add_row(_origin(row, name.removesuffix("_quarantine")), _text(reasons), _text(row["raw"]))
-    console.print(table, "")
+    _print(console, table)
 
 
 def show_batches(console: Console, content: list[dict[str, Any]], count: int, limit: int) -> None:
@@ -85,7 +85,7 @@ def show_batches(console: Console, content: list[dict[str, Any]], count: int, li
     for row in content:
         file = _file(row["object"], row["feed"]) if row["object"] else "(whole batch)"
         table.add_row(row["batch_id"], _text(file), *(_text(row[f"rows_{count}"]) for count in COUNTS))
-    console.print(table, "")
+    _print(console, table)
 
 
 def show_objects(console: Console, blobs: Iterable[Blob], limit: int) -> None:
@@ -101,11 +101,20 @@ def show_objects(console: Console, blobs: Iterable[Blob], limit: int) -> None:
             table.add_row(_text(blob.name), _text(blob.size), _text(blob.time_created))
         if len(group) > limit:
             table.add_row(f"[dim]and {len(group) - limit} more in {top}/[/]", "", "")
-    console.print(table)
+    _print(console, table)
+
+
+def _print(console: Console, table: Table) -> None:
+    """The title apart from its table, which may be narrower."""
+    title, table.title = table.title, None
+    console.print(title, style="bold", highlight=False)
+    if table.row_count:
+        console.print(table)
+    console.print()
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    table = Table(title=title, header_style="dim", box=None, pad_edge=False)
     for column in columns:
         table.add_column(
             column,

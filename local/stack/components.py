@@ -141,15 +141,10 @@ def _compute_components(home: Home, ports: Ports, base: Mapping[str, str], secre
 
 
 def _airflow_components(ports: Ports, env: Mapping[str, str]) -> list[Component]:
-    def airflow(name: str, *options: str, ready: Ready, address: str = "") -> Component:
+    def airflow(name: str, *options: str, ready: Ready, after: str = "postgres", address: str = "") -> Component:
+        uses = ("bucket", "databricks")
         return Component(
-            name,
-            ["airflow", name, *options],
-            env,
-            ready=ready,
-            after=("postgres",),
-            uses=("bucket", "databricks"),
-            address=address,
+            name, ["airflow", name, *options], env, ready=ready, after=(after,), uses=uses, address=address
         )
 
     def heartbeat(job: str) -> Ready:
@@ -164,8 +159,9 @@ def _airflow_components(ports: Ports, env: Mapping[str, str]) -> list[Component]
     )
     return [
         server,
+        # A task that starts before there is an API server to report to counts as failed.
         # The log servers of both would listen on all interfaces; the API server reads the files itself.
-        airflow("scheduler", "--skip-serve-logs", ready=heartbeat("scheduler")),
+        airflow("scheduler", "--skip-serve-logs", ready=heartbeat("scheduler"), after="api-server"),
         airflow("triggerer", "--skip-serve-logs", ready=heartbeat("triggerer")),
         airflow("dag-processor", ready=heartbeat("dag_processor")),
     ]

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ import psutil
 
 _PR_SET_PDEATHSIG = 1
 _CLOCK_STEP_SECONDS = 2.0  # a process's start time is derived from the wall clock, which may be adjusted
+
+_ORPHAN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,22 +94,30 @@ def family(leader: Identity) -> list[psutil.Process]:
 
 
 def end(leaders: Mapping[Identity, int], seconds: float) -> None:
-    """Send each leader its signal and, after `seconds`, kill what is left of them and of all they started."""
+    """Send each leader its signal, and kill what is left of them and of all they started.
+
+    Leaders have `seconds` to end; what outlives them has another second.
+    """
     members = {process.pid: process for leader in leaders for process in family(leader)}
-    for leader, number in leaders.items():
-        if leader.pid in members:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                members[leader.pid].send_signal(number)
-    deadline = time.monotonic() + seconds
-    while any(_alive(process) for process in members.values()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    found = [(members[leader.pid], number) for leader, number in leaders.items() if leader.pid in members]
+    for process, number in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    _wait([process for process, _ in found], seconds)
     for leader in leaders:
         members |= {process.pid: process for process in family(leader)}
+    _wait(members.values(), min(seconds, _ORPHAN_SECONDS))
     survivors = [process for process in members.values() if _alive(process)]
     for process in survivors:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(survivors, timeout=5)
+    _wait(survivors, 5)
+
+
+def _wait(processes: Collection[psutil.Process], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(_alive(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def tail(log: Path, lines: int = 15) -> str:

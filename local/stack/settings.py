@@ -95,7 +95,7 @@ def pipeline_environment(home: Home, ports: Ports, secrets: Secrets) -> dict[str
         "host": "127.0.0.1",
         "schema": "http",
         "port": ports.databricks,
-        "extra": {"token": secrets.databricks_token},
+        "password": secrets.databricks_token,
     }
     defaults = {
         "INGESTION_BUCKET": BUCKET,

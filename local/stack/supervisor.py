@@ -89,7 +89,7 @@ class Supervisor:
             time.sleep(TICK_SECONDS)
         if not self.stopping:
             self.state.phase = "running"
-            self.state.write(self.home)
+            self._save()
 
     def _watch(self) -> None:
         while not self.stopping:
@@ -166,7 +166,13 @@ class Supervisor:
 
     def _set(self, part: Part, state: State) -> None:
         part.state.state, part.state.since = state, time.time()
-        self.state.write(self.home)
+        self._save()
+
+    def _save(self) -> None:
+        try:
+            self.state.write(self.home)
+        except FileNotFoundError:  # somebody removed the folder: no stack without its home
+            self.stopping = True
 
     def _stop_soon(self, *_: object) -> None:
         self.stopping = True
@@ -175,14 +181,14 @@ class Supervisor:
         """End every component, those that need others first."""
         failed = bool(self.state.error)
         self.state.phase = "stopping"
-        self.state.write(self.home)
+        self._save()
         for wave in _waves(self.parts):
             end({_leader(part): part.component.stop_signal for part in wave if part.state.pid}, STOP_SECONDS)
             for part in wave:
                 if part.state.state not in ("done", "failed"):
                     self._set(part, "stopped")
         self.state.phase = "failed" if failed else "stopped"
-        self.state.write(self.home)
+        self._save()
 
 
 def _waves(parts: Sequence[Part]) -> list[list[Part]]:

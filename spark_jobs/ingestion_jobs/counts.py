@@ -48,8 +48,9 @@ def staging_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
 
 
 def quarantine_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
-    """Rows of the batch's file generations in quarantine, by file and reasons."""
-    quarantine = spark.table(quoted_table(manifest.tables.quarantine)).where(in_generations(manifest))
+    """Rows of the batch's files in quarantine, by file generation and reasons; other generations of them included."""
+    objects = sf.col("_source_file").isin(sorted({file.object for file in manifest.files}))
+    quarantine = spark.table(quoted_table(manifest.tables.quarantine)).where(objects)
     return _grouped(quarantine, sf.lit(False), sf.col("reasons"))
 
 
@@ -63,7 +64,10 @@ def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:
     counts = {file: FileCounts() for file in manifest.files}
     files = {(file.object, file.generation): file for file in manifest.files}
     for group in groups:
-        of_file = counts[files[group["_source_file"], group["_generation"]]]
+        file = files.get((group["_source_file"], group["_generation"]))
+        if file is None:  # another generation of the same object, quarantined before
+            continue
+        of_file = counts[file]
         if not group["in_staging"]:
             of_file.quarantined += group["rows"]
             of_file.last_quarantined = max(of_file.last_quarantined, group["last"])

@@ -44,7 +44,7 @@ def write_log(
     totals = {name: sum(row[name] for row in of_files) for name in ("rows_read", "rows_staged", "rows_quarantined")}
     rows = [shared | row for row in (*of_files, totals | merged)]
     schema = ", ".join(f"{name} {type_}" for name, type_, _ in LOG)
-    frame = spark.createDataFrame([tuple(row.get(name) for name, _, _ in LOG) for row in rows], schema)
+    frame = spark.createDataFrame([tuple(row.get(name) for name, _, _ in LOG) for row in rows], schema).coalesce(1)
     log = quoted_table(manifest.tables.log)
     repeat_on_conflict(
         f"writing {manifest.tables.log}", lambda: frame.write.format("delta").mode("append").saveAsTable(log)

@@ -89,7 +89,10 @@ def _position_in_file() -> Column:
 
 
 def _file_facts(files: list[SourceFile]) -> Column:
-    """Struct of object, generation and delivered_at of the file that a row came from."""
+    """Struct of object, generation and delivered_at of the file that a row came from.
+
+    A map even for one file: Spark writes numbers into the code it compiles, and would compile anew for every file.
+    """
     facts = [
         sf.struct(
             sf.lit(file.object).alias("object"),
@@ -98,8 +101,6 @@ def _file_facts(files: list[SourceFile]) -> Column:
         )
         for file in files
     ]
-    if len(files) == 1:
-        return facts[0]
     names = [sf.lit(file.input_name) for file in files]
     by_name = sf.create_map(*(part for pair in zip(names, facts, strict=True) for part in pair))
     return by_name[sf.col("_file.file_name")]

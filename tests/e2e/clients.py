@@ -1,84 +1,73 @@
-"""Clients of a running stack: its Airflow, its bucket, and a reader of its tables that is not Spark."""
+"""What the end-to-end tests ask a running stack, on top of the clients that the demo uses."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import deltalake
-import httpx
-import pyarrow
 import pytest
 from google.cloud.storage import Bucket
 
+from local import clients
+from local.stack.home import Home
 from tests.oracle import Delivery
 
-T = TypeVar("T")
 DAG = "order_tracking"
 ENDED = ("success", "failed")
+T = TypeVar("T")
 
 
-@dataclass
-class Airflow:
-    """Airflow's public REST API, as its UI uses it."""
+class Airflow(clients.Airflow):
+    """The runs of the one DAG."""
 
-    base_url: str
-    password: str
-    _client: httpx.Client = field(init=False)
+    def states(self, run: str) -> dict[str, str | None]:
+        """The state of each task of a run."""
+        return {name: task["state"] for name, task in self.tasks(DAG, run).items()}
 
-    def __post_init__(self) -> None:
-        login = {"username": "admin", "password": self.password}
-        token = httpx.post(f"{self.base_url}/auth/token", json=login, timeout=30).json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
-        self._client = httpx.Client(base_url=f"{self.base_url}/api/v2", headers=headers, timeout=30)
+    def state(self, run: str) -> str:
+        """The state of a run itself."""
+        return next(found["state"] for found in self.runs(DAG) if found["dag_run_id"] == run)
 
-    def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401 - JSON as Airflow answers it
-        response = self._client.get(path, params=parameters)
-        response.raise_for_status()
-        return response.json()
-
-    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON as Airflow answers it
-        response = self._client.post(path, json=body)
-        response.raise_for_status()
-        return response.json()
-
-    def runs(self) -> list[dict[str, Any]]:
-        return self.get(f"/dags/{DAG}/dagRuns", order_by="-run_after", limit=50)["dag_runs"]
-
-    def states(self, run_id: str) -> dict[str, str | None]:
-        tasks = self.get(f"/dags/{DAG}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return {task["task_id"]: task["state"] for task in tasks}
-
-    def xcom(self, run_id: str, task: str, key: str = "return_value") -> Any:  # noqa: ANN401 - whatever was pushed
-        path = f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/{task}/xcomEntries/{key}"
-        return self.get(path, deserialize=True)["value"]
+    def newest_run(self, accept: Callable[[dict[str, str | None]], bool]) -> str | None:
+        """The newest run whose tasks' states are accepted."""
+        runs = [run["dag_run_id"] for run in self.runs(DAG)]
+        return next((run for run in runs if accept(self.states(run))), None)
 
     def waiting_run(self) -> str | None:
         """The live run whose sensor waits in the triggerer, if there is one now."""
-        running = [run["dag_run_id"] for run in self.runs() if run["state"] == "running"]
-        return next((run for run in running if self.states(run)["detect_new_files"] == "deferred"), None)
+        return self.newest_run(lambda states: states["detect_new_files"] == "deferred")
+
+    def counts(self, run: str, task: str) -> dict[str, Any]:
+        """What a job's task returned."""
+        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value"
+        answer = self._client.get(path, params={"deserialize": True}).raise_for_status()
+        return answer.json()["value"]
+
+    def trigger(self) -> str:
+        """Start a manual run."""
+        answer = self._client.post(f"/dags/{DAG}/dagRuns", json={"logical_date": None}).raise_for_status()
+        return answer.json()["dag_run_id"]
 
 
 @dataclass
 class Lakehouse:
     """The tables, read by delta-rs."""
 
-    folder: Path
+    home: Home
 
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        delta = deltalake.DeltaTable(self.folder / "orders.db" / table)
-        result = deltalake.QueryBuilder().register("t", delta).execute("select * from t")
-        rows = pyarrow.table(result.read_all()).to_pylist()
-        return [{name: plain(value) for name, value in row.items()} for row in rows]
+    def rows(self, table: str, order: str = "1") -> list[dict[str, Any]]:
+        """All rows of a table; dates as text and times without their zone (all UTC), as the oracle has them."""
+        rows, _ = clients.rows(clients.tables(self.home)[table], order)
+        return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
     def version(self, table: str) -> int:
-        return deltalake.DeltaTable(self.folder / "orders.db" / table).version()
+        """The newest version of a table."""
+        return deltalake.DeltaTable(clients.tables(self.home)[table]).version()
 
 
-def plain(value: object) -> object:
-    """Dates as text, times without their zone (all UTC): as the oracle has them."""
+def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.replace(tzinfo=None)
     return value.isoformat() if isinstance(value, date) else value
@@ -92,13 +81,14 @@ class Deliveries:
     made: list[Delivery] = field(default_factory=list)
 
     def put(self, name: str, text: str) -> Delivery:
+        """Upload a file."""
         blob = self.bucket.blob(f"source/{name}")
         blob.upload_from_string(text)
         self.made.append(Delivery(blob.name, int(blob.generation), text))
         return self.made[-1]
 
 
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 120) -> T:
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 180) -> T:
     """The first true answer of `probe`; fails with `what` when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):

@@ -44,8 +44,8 @@ def archived(bucket: Bucket, delivery: Delivery) -> bool:
 def wait_until_archived(airflow: Airflow, bucket: Bucket, delivery: Delivery) -> str:
     """The id of the run that loaded it, ended."""
     wait_for(f"{delivery.object} archived", lambda: archived(bucket, delivery))
-    run = next(run["dag_run_id"] for run in airflow.runs() if airflow.states(run["dag_run_id"])["archive"] is not None)
-    wait_for(f"{run} ended", lambda: next(r for r in airflow.runs() if r["dag_run_id"] == run)["state"] in ENDED)
+    run = wait_for("the run's archive ended", lambda: airflow.newest_run(lambda states: states["archive"] == "success"))
+    wait_for(f"{run} ended", lambda: airflow.state(run) in ENDED)
     return run
 
 
@@ -68,7 +68,7 @@ def test_a_first_day_is_loaded_by_itself(
     assert [record for record, _ in bad] == [4, 5]
     assert "tracking_num" in bad[0][1][0]
     assert "last_update_timestamp" in bad[1][1][0]
-    counts = airflow.xcom(run, "merge")
+    counts = airflow.counts(run, "merge")
     assert (counts["rows_inserted"], counts["rows_updated"], counts["rows_duplicate"]) == (2, 0, 1)
 
 
@@ -77,7 +77,7 @@ def test_a_changed_day_updates_inserts_and_leaves_newer_rows_alone(
 ) -> None:
     run = wait_until_archived(airflow, live_bucket, deliveries.put("order_tracking_2026_11_21.csv", SECOND_DAY))
     assert_target(lakehouse, deliveries)
-    counts = airflow.xcom(run, "merge")
+    counts = airflow.counts(run, "merge")
     assert (counts["rows_inserted"], counts["rows_updated"], counts["rows_stale"]) == (1, 1, 1)
 
 
@@ -98,22 +98,19 @@ def test_a_bad_file_is_rejected_without_any_databricks_run(
     moved = wait_for("the file moved", lambda: names(live_bucket, "rejected/order_tracking/2026-11-22/"))
     assert moved
     wait_for("source/ empty", lambda: not names(live_bucket, "source/"))
-    rejecting = [run["dag_run_id"] for run in airflow.runs() if airflow.states(run["dag_run_id"])["stage"] == "skipped"]
-    run = next(run for run in rejecting if airflow.states(run)["archive"] is not None)
-    wait_for("the run ended", lambda: airflow.states(run)["archive"] == "success")
+    run = wait_for(
+        "a run that only archived",
+        lambda: airflow.newest_run(lambda states: (states["stage"], states["archive"]) == ("skipped", "success")),
+    )
     assert airflow.states(run)["merge"] == "skipped"
     assert lakehouse.version("order_tracking") == before
 
 
 def test_a_manual_run_goes_first_while_a_live_run_waits(airflow: Airflow) -> None:
     waiting = wait_for("a live run waits", airflow.waiting_run)
-    manual = airflow.post("/dags/order_tracking/dagRuns", {"logical_date": None})["dag_run_id"]
-
-    def state_of(run_id: str) -> str:
-        return next(run["state"] for run in airflow.runs() if run["dag_run_id"] == run_id)
-
-    wait_for("the manual run ended", lambda: state_of(manual) in ENDED)
-    assert (state_of(waiting), state_of(manual)) == ("success", "success")
+    manual = airflow.trigger()
+    wait_for("the manual run ended", lambda: airflow.state(manual) in ENDED)
+    assert (airflow.state(waiting), airflow.state(manual)) == ("success", "success")
     assert airflow.states(manual)["plan_batch"] == "skipped"
     assert wait_for("another live run waits", airflow.waiting_run) != waiting
 

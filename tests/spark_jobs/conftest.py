@@ -11,9 +11,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder
+from pyspark.sql import SparkSession
+
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
-from pyspark.sql import SparkSession
 
 ORDER_COLUMNS = [
     {"name": "order_num", "type": "string", "formats": []},

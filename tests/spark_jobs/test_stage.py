@@ -1,16 +1,16 @@
 from datetime import UTC, date, datetime
 
 import pytest
+
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.staging import stage
-
 from tests.spark_jobs.conftest import HEADER, ORDER_COLUMNS, Lake, order
 
 BUSINESS = HEADER.split(",")
 LINEAGE = ["_source_file", "_generation", "_record"]
 
 
-def test_good_rows_are_staged_typed_with_their_place_in_the_file(lake: Lake):
+def test_good_rows_are_staged_typed_with_their_place_in_the_file(lake: Lake) -> None:
     file = lake.orders(
         'O1,T1,2026-11-18,2026-11-21,shipped,"1 Main St, Springfield",2026-11-20 09:30:00\n',
         "O2,T2,2026-11-19,,received,,2026-11-20 09:31:05\n",
@@ -39,7 +39,7 @@ def test_good_rows_are_staged_typed_with_their_place_in_the_file(lake: Lake):
     }
 
 
-def test_every_type_takes_its_values_and_refuses_others(lake: Lake):
+def test_every_type_takes_its_values_and_refuses_others(lake: Lake) -> None:
     columns = [
         {"name": "id", "type": "bigint", "formats": []},
         {"name": "at", "type": "timestamp", "formats": ["yyyy-MM-dd'T'HH:mm:ssXXX", "yyyy-MM-dd HH:mm:ss[.SSSSSS]"]},
@@ -82,7 +82,7 @@ def test_every_type_takes_its_values_and_refuses_others(lake: Lake):
     }
 
 
-def test_good_text_arrives_unchanged(lake: Lake):
+def test_good_text_arrives_unchanged(lake: Lake) -> None:
     addresses = {
         "A": ('"two\nlines"', "two\nlines"),
         "B": ('"two\r\nlines"', "two\r\nlines"),
@@ -128,7 +128,7 @@ def test_good_text_arrives_unchanged(lake: Lake):
         pytest.param(b"KEY, at \nA,2026-11-20\nB,2026-11-20\n", id="header in other case, with blanks"),
     ],
 )
-def test_forms_of_a_file(lake: Lake, content: bytes, multiline: bool):
+def test_forms_of_a_file(lake: Lake, content: bytes, multiline: bool) -> None:
     header = ["at", "key"] if content.startswith(b"at") else ["key", "at"]
     columns = [
         {"name": "at", "type": "date", "formats": ["yyyy-MM-dd"]},
@@ -142,7 +142,7 @@ def test_forms_of_a_file(lake: Lake, content: bytes, multiline: bool):
     assert lake.rows("order_tracking_staging", ["_record", "key", "at"]) == [(1, "A", day), (2, "B", day)]
 
 
-def test_bad_rows_go_to_quarantine_with_every_reason_and_their_text(lake: Lake):
+def test_bad_rows_go_to_quarantine_with_every_reason_and_their_text(lake: Lake) -> None:
     good = order("T1", "ok", "09:00:00").encode()
     bad = {
         b"O,,2026-11-18,,ok,x,2026-11-20 09:00:00": ["tracking_num: missing"],
@@ -184,7 +184,7 @@ def test_bad_rows_go_to_quarantine_with_every_reason_and_their_text(lake: Lake):
     assert result["reasons"]["tracking_num: missing"] == 3
 
 
-def test_a_header_alone_is_a_success_of_no_rows(lake: Lake):
+def test_a_header_alone_is_a_success_of_no_rows(lake: Lake) -> None:
     empty = lake.deliver(HEADER, 1, "empty.csv")
     blank_lines = lake.deliver(HEADER + "\r\n" * 50, 2, "blank_lines.csv")
     full = lake.orders(order("T1", "ok", "09:00:00"), generation=3)
@@ -195,7 +195,7 @@ def test_a_header_alone_is_a_success_of_no_rows(lake: Lake):
     assert lake.load(lake.deliver(f"{HEADER}\n", 4))["rows_staged"] == 0
 
 
-def test_staging_again_replaces_the_batch_and_leaves_others(lake: Lake):
+def test_staging_again_replaces_the_batch_and_leaves_others(lake: Lake) -> None:
     lake.stage(lake.orders(order("T1", "other batch", "09:00:00"), generation=1), batch="b1")
     file = lake.orders(order("T2", "ok", "09:00:00"), order("", "bad", "09:00:00"), generation=2)
     first = lake.stage(file, batch="b2")
@@ -205,7 +205,7 @@ def test_staging_again_replaces_the_batch_and_leaves_others(lake: Lake):
     assert len(lake.rows("order_tracking_quarantine")) == 1
 
 
-def test_loading_a_generation_again_replaces_its_quarantined_rows_alone(lake: Lake):
+def test_loading_a_generation_again_replaces_its_quarantined_rows_alone(lake: Lake) -> None:
     bad = order("", "bad", "09:00:00")
     lake.stage(lake.orders(bad, bad, generation=1, name="a.csv"), lake.orders(bad, generation=2, name="b.csv"))
     lake.stage(lake.orders(bad, generation=2, name="a.csv"))
@@ -225,7 +225,7 @@ def test_loading_a_generation_again_replaces_its_quarantined_rows_alone(lake: La
 
 
 @pytest.mark.parametrize("multiline", [True, False])
-def test_records_are_numbered_per_file(lake: Lake, multiline: bool):
+def test_records_are_numbered_per_file(lake: Lake, multiline: bool) -> None:
     files = [
         lake.orders(order(f"{n}-1", "ok", "09:00:00"), order(f"{n}-2", "ok", "09:00:00"), generation=n, name=f"{n}.csv")
         for n in (1, 2, 3)
@@ -251,7 +251,7 @@ def test_records_are_numbered_per_file(lake: Lake, multiline: bool):
 
 
 @pytest.mark.parametrize("files", [1, 2])
-def test_records_of_a_large_file_are_numbered_in_order(lake: Lake, files: int):
+def test_records_of_a_large_file_are_numbered_in_order(lake: Lake, files: int) -> None:
     lines = [order(f"T{number}", "ok", "09:00:00", f'"line one\n{"x" * 80}"') for number in range(1, 50_001)]
     assert len("".join(lines)) > 5_000_000
     entries = [lake.orders(*lines, generation=n, name=f"{n}.csv") for n in range(1, files + 1)]
@@ -263,7 +263,7 @@ def test_records_of_a_large_file_are_numbered_in_order(lake: Lake, files: int):
     assert lake.rows("order_tracking_staging", [wrong, "count(DISTINCT _record)"]) == [(0, 50_000)]
 
 
-def test_a_new_column_is_added_and_a_changed_type_is_refused(lake: Lake):
+def test_a_new_column_is_added_and_a_changed_type_is_refused(lake: Lake) -> None:
     lake.load(lake.orders(order("T1", "ok", "09:00:00"), generation=1))
     wider = [*ORDER_COLUMNS, {"name": "carrier", "type": "string", "formats": []}]
     text = f"{HEADER},carrier\n{order('T2', 'ok', '09:00:00').strip()},DHL\n"
@@ -283,18 +283,18 @@ def test_a_new_column_is_added_and_a_changed_type_is_refused(lake: Lake):
     assert [lake.version(table) for table in ("order_tracking", "order_tracking_staging")] == versions
 
 
-def test_a_missing_schema_is_named(lake: Lake):
+def test_a_missing_schema_is_named(lake: Lake) -> None:
     lake.spark.sql(f"DROP SCHEMA {lake.schema}")
     with pytest.raises(IngestionError, match=f"schema {lake.schema} does not exist.*CREATE SCHEMA {lake.schema}"):
         lake.stage(lake.orders(generation=1))
 
 
-def test_a_missing_manifest_is_named(lake: Lake):
+def test_a_missing_manifest_is_named(lake: Lake) -> None:
     with pytest.raises(IngestionError, match=r"manifest .*nowhere\.json does not exist: run plan_batch"):
         stage(lake.spark, str(lake.files / "nowhere.json"))
 
 
-def test_a_missing_input_is_named(lake: Lake):
+def test_a_missing_input_is_named(lake: Lake) -> None:
     there = lake.orders(order("T1", "ok", "09:00:00"), generation=1)
     gone = {**lake.orders(generation=2, name="gone.csv"), "input": str(lake.files / "99999.csv")}
     with pytest.raises(IngestionError, match=r"cannot read .*99999\.csv, pinned copy of source/gone\.csv"):
@@ -302,7 +302,7 @@ def test_a_missing_input_is_named(lake: Lake):
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_a_header_that_is_not_the_one_of_the_manifest_fails_the_batch(lake: Lake, others: int):
+def test_a_header_that_is_not_the_one_of_the_manifest_fails_the_batch(lake: Lake, others: int) -> None:
     swapped = HEADER.replace("order_num,tracking_num", "tracking_num,order_num")
     files = [lake.deliver(f"{swapped}\n{order('T1', 'ok', '09:00:00')}", 1, "swapped.csv")]
     files += [lake.orders(order("T2", "ok", "09:00:00"), generation=2)] * others

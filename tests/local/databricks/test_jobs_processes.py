@@ -46,7 +46,8 @@ def test_an_ended_service_leaves_no_process_and_tells_what_became_of_its_run(
         wait_for(lambda: healthy(again), 60)
         state = again.state(run_id)
         assert (state["life_cycle_state"], state["result_state"]) == ("INTERNAL_ERROR", "FAILED")
-        assert "The Jobs service" in again.output(run_id)["error"]
+        told = "The Jobs service ended" if signum == signal.SIGKILL else "The Jobs service was stopped"
+        assert again.output(run_id)["error"] == f"{told} while the run was under way"
         assert again.output(run_id)["logs"] == "began\n"
         assert again.submit(payload(again.script("next.py", ""))) > run_id
     finally:
@@ -75,12 +76,16 @@ def test_a_run_against_a_dead_spark_server_fails_and_names_it(tmp_path: Path) ->
     port = free_port()
     service = start_service(tmp_path, f"sc://127.0.0.1:{port}")
     try:
-        wait_for(lambda: _answers(service))
-        assert service.call("GET", "/health", token=None).json()["spark"] is False
+        wait_for(lambda: _listens(service.port))
+        wait_for(lambda: service.call("GET", "/health", token=None).json()["python"])
+        answer = service.call("GET", "/health", token=None)
+        assert (answer.status_code, answer.json()["spark"]) == (503, False)
+        waiting = service.processes()
         run_id = service.submit(payload(service.script("a.py", "print('hello')")))
         state = service.finished(run_id)
         assert (state["life_cycle_state"], state["result_state"]) == ("INTERNAL_ERROR", "FAILED")
         assert f"Spark server at 127.0.0.1:{port} does not answer" in service.output(run_id)["error"]
+        assert service.processes() == waiting  # none was wasted on it
     finally:
         service.terminate()
 
@@ -139,7 +144,3 @@ def _listener(port: int) -> psutil.Process:
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _answers(service: Service) -> bool:
-    return _listens(service.port)

@@ -51,11 +51,11 @@ def follow(home: Home, console: Console, *, alive: Callable[[], bool]) -> StackS
 
 def status_table(home: Home, state: StackState) -> Table:
     """Every component with state, age, process and address."""
-    table = Table(title=f"stack in {home.root}: {state.phase}", title_justify="left", box=None, pad_edge=False)
-    for heading in ("component", "state", "since", "pid", "address", "log"):
-        table.add_column(heading, justify="right" if heading == "pid" else "left", no_wrap=heading != "log")
+    table = Table(caption=f"logs: {home.logs}/<component>.log", caption_justify="left", box=None, pad_edge=False)
+    for heading in ("component", "state", "since", "pid", "address"):
+        table.add_column(heading, justify="right" if heading == "pid" else "left", no_wrap=heading != "address")
     for component in state.components:
-        restarts = f" (restarts: {component.restarts})" if component.restarts else ""
+        restarts = f", {component.restarts} restarts" if component.restarts else ""
         alive = component.state in ("running", "starting")
         table.add_row(
             component.name,
@@ -63,7 +63,6 @@ def status_table(home: Home, state: StackState) -> Table:
             _age(time.time() - component.since),
             str(component.pid) if alive else "",
             component.address if alive else "",
-            component.log.removeprefix(f"{home.root}/"),
         )
     return table
 

@@ -17,6 +17,7 @@ import psutil
 _PR_SET_PDEATHSIG = 1
 _CLOCK_STEP_SECONDS = 2.0  # a process's start time is derived from the wall clock, which may be adjusted
 
+_PATIENT_SECONDS = 4.0
 _ORPHAN_SECONDS = 1.0
 
 
@@ -96,14 +97,16 @@ def family(leader: Identity) -> list[psutil.Process]:
 def end(leaders: Mapping[Identity, int], seconds: float) -> None:
     """Send each leader its signal, and kill what is left of them and of all they started.
 
-    Leaders have `seconds` to end; what outlives them has another second.
+    Leaders have `seconds` to end and are sent the signal again on the way: Airflow's components then wait no longer
+    for what they run. What outlives its leader has another second.
     """
     members = {process.pid: process for leader in leaders for process in family(leader)}
-    found = [(members[leader.pid], number) for leader, number in leaders.items() if leader.pid in members]
-    for process, number in found:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-    _wait([process for process, _ in found], seconds)
+    found = {members[leader.pid]: number for leader, number in leaders.items() if leader.pid in members}
+    for patience in (min(seconds, _PATIENT_SECONDS), seconds - _PATIENT_SECONDS):
+        for process, number in found.items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _wait(found, patience)
     for leader in leaders:
         members |= {process.pid: process for process in family(leader)}
     _wait(members.values(), min(seconds, _ORPHAN_SECONDS))

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
+from tests.conftest import SparkRemote
 
 ORDER_COLUMNS = [
     {"name": "order_num", "type": "string", "formats": []},
@@ -107,7 +108,7 @@ class Lake:
         """The rows of a table, named without its schema, as delta-rs reads them."""
         names = columns if isinstance(columns, str) else ", ".join(columns)
         reader = QueryBuilder().register("t", self._open(table))
-        found = pa.table(reader.execute(f"SELECT {names} FROM t ORDER BY {order_by}").read_all())  # noqa: S608 - tests
+        found = pa.table(reader.execute(f"SELECT {names} FROM t ORDER BY {order_by}").read_all())
         return [tuple(row.values()) for row in found.to_pylist()]
 
     def target(self, *columns: str) -> list[tuple[Any, ...]]:
@@ -127,7 +128,7 @@ class Lake:
 
 
 @pytest.fixture(scope="session")
-def spark(spark_remote: Any) -> Iterator[SparkSession]:
+def spark(spark_remote: SparkRemote) -> Iterator[SparkSession]:
     """One Spark Connect session for all tests of the jobs."""
     session = SparkSession.builder.remote(spark_remote.remote).getOrCreate()
     # The jobs must not depend on the zone they are started in.
@@ -137,7 +138,7 @@ def spark(spark_remote: Any) -> Iterator[SparkSession]:
 
 
 @pytest.fixture
-def lake(spark: SparkSession, spark_remote: Any, tmp_path: Path) -> Lake:
+def lake(spark: SparkSession, spark_remote: SparkRemote, tmp_path: Path) -> Lake:
     """An empty schema."""
     schema = f"test_{uuid4().hex[:12]}"
     spark.sql(f"CREATE SCHEMA {schema}")

@@ -5,9 +5,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from tests.conftest import REPO
+from tests.conftest import REPO, SparkRemote
 from tests.spark_jobs.conftest import Lake, order
 
 LAUNCHER = """
@@ -32,7 +31,7 @@ def run(script: str, remote: str, cwd: Path, *arguments: str) -> subprocess.Comp
     )
 
 
-def test_the_entries_load_a_batch_and_return(lake: Lake, spark_remote: Any, tmp_path: Path) -> None:
+def test_the_entries_load_a_batch_and_return(lake: Lake, spark_remote: SparkRemote, tmp_path: Path) -> None:
     uri = lake.manifest(lake.orders(order("T1", "ok", "09:00:00"), generation=1), batch="b1")
     results = []
     for script in ("stage.py", "merge.py"):
@@ -47,7 +46,7 @@ def test_the_entries_load_a_batch_and_return(lake: Lake, spark_remote: Any, tmp_
     assert lake.target("tracking_num") == [("T1",)]
 
 
-def test_a_failure_is_one_line_that_says_what_to_do(lake: Lake, spark_remote: Any, tmp_path: Path) -> None:
+def test_a_failure_is_one_line_that_says_what_to_do(lake: Lake, spark_remote: SparkRemote, tmp_path: Path) -> None:
     ended = run("stage.py", spark_remote.remote, tmp_path, "--manifest", str(tmp_path / "none.json"))
     assert ended.returncode == 1
     last_line = ended.stderr.strip().splitlines()[-1]

@@ -20,10 +20,14 @@ def test_good_rows_are_staged_typed_with_their_place_in_the_file(lake: Lake) -> 
     result = lake.stage(file, batch="b1")
 
     assert lake.rows("order_tracking_staging", [*BUSINESS, *LINEAGE, "_batch_id", "_reasons", "_raw"]) == [
-        ("O1", "T1", date(2026, 11, 18), date(2026, 11, 21), "shipped", "1 Main St, Springfield")
-        + (datetime(2026, 11, 20, 9, 30, tzinfo=UTC), "source/orders.csv", 7, 1, "b1", None, None),
-        ("O2", "T2", date(2026, 11, 19), None, "received", None)
-        + (datetime(2026, 11, 20, 9, 31, 5, tzinfo=UTC), "source/orders.csv", 7, 2, "b1", None, None),
+        (
+            *("O1", "T1", date(2026, 11, 18), date(2026, 11, 21), "shipped", "1 Main St, Springfield"),
+            *(datetime(2026, 11, 20, 9, 30, tzinfo=UTC), "source/orders.csv", 7, 1, "b1", None, None),
+        ),
+        (
+            *("O2", "T2", date(2026, 11, 19), None, "received", None),
+            *(datetime(2026, 11, 20, 9, 31, 5, tzinfo=UTC), "source/orders.csv", 7, 2, "b1", None, None),
+        ),
     ]
     assert lake.rows("order_tracking_quarantine") == []
     assert result == {
@@ -276,9 +280,9 @@ def test_a_new_column_is_added_and_a_changed_type_is_refused(lake: Lake) -> None
     with pytest.raises(IngestionError) as refused:
         lake.stage(lake.orders(order("T3", "ok", "09:00:00"), generation=3), columns=changed)
     assert str(refused.value) == (
-        f"column status of {lake.schema}.order_tracking_staging is string, feed order_tracking says date: undo the change, "
-        f"or rebuild: drop {lake.schema}.order_tracking and {lake.schema}.order_tracking_staging, then backfill the feed "
-        "from its archive"
+        f"column status of {lake.schema}.order_tracking_staging is string, feed order_tracking says date: "
+        f"undo the change, or rebuild: drop {lake.schema}.order_tracking and {lake.schema}.order_tracking_staging, "
+        "then backfill the feed from its archive"
     )
     assert [lake.version(table) for table in ("order_tracking", "order_tracking_staging")] == versions
 

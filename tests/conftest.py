@@ -19,6 +19,11 @@ SPARK_START_SECONDS = 90
 STACK_START_SECONDS = 300
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests through a running Airflow come last: once it is started, it takes its share of the machine."""
+    items.sort(key=lambda item: "stack" in getattr(item, "fixturenames", ()))
+
+
 @dataclass(frozen=True)
 class SparkRemote:
     """A running Spark Connect server: its address for clients and the folder that holds its tables."""

@@ -148,7 +148,7 @@ def _airflow_components(ports: Ports, env: Mapping[str, str]) -> list[Component]
         )
 
     def heartbeat(job: str) -> Ready:
-        return lambda started: _beats(_get(f"{ports.url('airflow')}/api/v2/monitor/health"), job, started)
+        return lambda started: has_beaten(_get(f"{ports.url('airflow')}/api/v2/monitor/health"), job, started)
 
     # Open browser tabs keep connections alive: without a short timeout they hold up a stop.
     server = airflow(
@@ -176,8 +176,8 @@ def _get(url: str) -> dict[str, Any] | None:
         return None
 
 
-def _beats(health: dict[str, Any] | None, job: str, started: float) -> bool:
-    """Whether this run of the job has sent a heartbeat: one of the run before also looks healthy for a while."""
+def has_beaten(health: dict[str, Any] | None, job: str, started: float) -> bool:
+    """Whether the job has sent a heartbeat since it `started`: Airflow calls a dead one healthy for half a minute."""
     beat = (health or {}).get(job, {}).get(f"latest_{job}_heartbeat")
     return bool(beat) and datetime.fromisoformat(beat).timestamp() >= started
 

@@ -36,18 +36,21 @@ def spark_conf(lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | No
         "spark.sql.warehouse.dir": str(lakehouse),
         "spark.hadoop.javax.jdo.option.ConnectionURL": (f"jdbc:derby:;databaseName={lakehouse}/.metastore;create=true"),
         "spark.ui.enabled": "false",
-        # A day's batch is small: 200 shuffle partitions would be all overhead on one machine.
-        "spark.sql.shuffle.partitions": "4",
-        "spark.databricks.delta.snapshotPartitions": "2",
+        # A day's batch is small: many partitions, and planning anew after each shuffle, would be all overhead here.
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.databricks.delta.snapshotPartitions": "1",
         # The first compiler and the simplest collector: half the processor time of a start and of the first batches,
         # which is what a small machine feels; the optimising compiler pays off only on far larger data. Alone it gets a
-        # code cache of 48 MB, which two batches fill: from then on the JVM throws code away and compiles it again.
+        # code cache of 48 MB, which a few batches fill: from then on the JVM throws code away and compiles it again.
         "spark.driver.extraJavaOptions": (
             "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC "
             f"-Dderby.stream.error.file={lakehouse}/.derby.log"
         ),
-        # A stage and a merge generate some 170 classes, more than the 100 that Spark keeps.
-        "spark.sql.codegen.cache.maxEntries": "5000",
+        # Spark keeps the code it generates per session, and each run has a session of its own: generating and compiling
+        # it took a third of a small batch. Interpreted, batches are faster up to some 30,000 rows and slower above.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     if bucket_endpoint:
         conf |= {

@@ -76,8 +76,14 @@ class Airflow:
         return [error["stack_trace"] for error in self._client.get("/importErrors").json()["import_errors"]]
 
     def log(self, dag: str, run: str, task: dict[str, Any], lines: int = 15) -> str:
-        """The end of the log of a task's latest try."""
+        """The end of the log of a task's latest try, exceptions as one line each."""
         path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         content = self._client.get(path, params={"map_index": -1}).json().get("content", [])
-        events = [str(entry.get("event", "")) if isinstance(entry, dict) else str(entry) for entry in content]
-        return "\n".join(events[-lines:])
+        return "\n".join(line for entry in content[-lines:] for line in _log_lines(entry))
+
+
+def _log_lines(entry: object) -> list[str]:
+    if not isinstance(entry, dict):
+        return [str(entry)]
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or []]
+    return [str(entry.get("event", "")), *errors]

@@ -50,6 +50,14 @@ class Airflow(clients.Airflow):
         answer = self._client.post(f"/dags/{DAG}/dagRuns", json={"logical_date": None}).raise_for_status()
         return answer.json()["dag_run_id"]
 
+    def paused(self) -> bool:
+        """Whether the DAG is paused."""
+        return self._client.get(f"/dags/{DAG}").raise_for_status().json()["is_paused"]
+
+    def unpause(self) -> None:
+        """Let the DAG run again, as a person does in the UI."""
+        self._client.patch(f"/dags/{DAG}", json={"is_paused": False}).raise_for_status()
+
 
 @dataclass
 class Lakehouse:

@@ -1,0 +1,103 @@
+"""A dead dependency under a running Airflow: bounded tries, a paused DAG, every file still there; then all is loaded.
+
+Shares the stack and its story with test_pipeline.py; each test leaves the DAG running and `source/` empty.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+from google.cloud.storage import Bucket
+
+from local.stack.processes import listens
+from tests.conftest import REPO, Stack
+from tests.e2e.clients import DAG, ENDED, Airflow, Deliveries, Lakehouse, wait_for
+from tests.e2e.test_pipeline import FIRST_DAY, assert_target, names, wait_until_archived
+
+TRIES = 3
+FAILED_RUNS_BEFORE_PAUSE = 3
+
+
+@contextmanager
+def held_supervisor(stack: Stack) -> Iterator[None]:
+    """What dies meanwhile stays dead: its supervisor restarts it only afterwards."""
+    supervisor = stack.state.pid
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+
+
+def kill(stack: Stack, component: str) -> None:
+    """Kill the process of a component and all its children."""
+    leader = psutil.Process(next(found.pid for found in stack.state.components if found.name == component))
+    for process in (*leader.children(recursive=True), leader):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@contextmanager
+def databricks_with_another_token(stack: Stack) -> Iterator[None]:
+    """The Databricks service refuses the token of Airflow's connection."""
+    port = stack.state.ports["databricks"]
+    folders = {"home": stack.home.root / "other", "workspace": stack.home.workspace}
+    options = [f"--{name}={value}" for name, value in folders.items()]
+    command = [sys.executable, "-m", "local.databricks", f"--port={port}", *options]
+    with held_supervisor(stack):
+        kill(stack, "databricks")
+        service = subprocess.Popen(
+            [*command, f"--spark-remote={stack.env['SPARK_REMOTE']}"],
+            cwd=REPO,
+            env=os.environ | {"DATABRICKS_TOKEN": "another"},
+        )
+        try:
+            wait_for("the service with another token", lambda: listens(port))
+            yield
+        finally:
+            service.terminate()
+            service.wait()
+
+
+def test_a_wrong_token_fails_three_runs_pauses_the_dag_and_loses_no_file(
+    stack: Stack, airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
+) -> None:
+    wait_for("a live run waits", airflow.waiting_run)
+    with databricks_with_another_token(stack):
+        text = FIRST_DAY.replace("2026-11-20", "2026-11-21")
+        delivery = deliveries.put("order_tracking_2026_11_23.csv", text)
+        wait_for("the DAG paused", airflow.paused)
+        wait_for("no run left", lambda: all(run["state"] in ENDED for run in airflow.runs(DAG)))
+        failed = [run["dag_run_id"] for run in airflow.runs(DAG) if run["state"] == "failed"]
+        assert len(failed) == FAILED_RUNS_BEFORE_PAUSE
+        for run in failed:
+            stage = airflow.tasks(DAG, run)["stage"]
+            assert (stage["state"], stage["try_number"]) == ("failed", TRIES)
+            assert airflow.states(run)["archive"] == "upstream_failed"
+        last_words = airflow.log(DAG, failed[0], stage)
+        assert "token" in last_words.lower(), last_words
+    assert names(live_bucket, "source/") == [delivery.object]
+    wait_for("the service is back", lambda: _component(stack, "databricks") == "running")
+    airflow.unpause()
+    wait_until_archived(airflow, live_bucket, delivery)
+    assert_target(lakehouse, deliveries)
+
+
+def test_a_spark_server_killed_under_a_run_fails_the_try_and_the_next_loads_the_file(
+    stack: Stack, airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
+) -> None:
+    text = FIRST_DAY.replace("2026-11-20", "2026-11-22")
+    delivery = deliveries.put("order_tracking_2026_11_24.csv", text)
+    wait_for("stage runs", lambda: airflow.newest_run(lambda states: states["stage"] == "deferred"))
+    kill(stack, "spark")
+    run = wait_until_archived(airflow, live_bucket, delivery)
+    assert airflow.tasks(DAG, run)["stage"]["try_number"] > 1
+    assert_target(lakehouse, deliveries)
+
+
+def _component(stack: Stack, name: str) -> str:
+    return next(found.state for found in stack.state.components if found.name == name)

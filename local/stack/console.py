@@ -55,7 +55,7 @@ def status_table(home: Home, state: StackState) -> Table:
     for heading in ("component", "state", "since", "pid", "address"):
         table.add_column(heading, justify="right" if heading == "pid" else "left", no_wrap=heading != "address")
     for component in state.components:
-        restarts = f", {component.restarts} restarts" if component.restarts else ""
+        restarts = f", restarts: {component.restarts}" if component.restarts else ""
         alive = component.state in ("running", "starting")
         table.add_row(
             component.name,

@@ -4,7 +4,7 @@ import pytest
 
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.staging import stage
-from tests.spark_jobs.conftest import HEADER, ORDER_COLUMNS, Lake, order
+from tests.spark_jobs.conftest import HEADER, Lake, order
 
 BUSINESS = HEADER.split(",")
 LINEAGE = ["_source_file", "_generation", "_record"]
@@ -265,32 +265,6 @@ def test_records_of_a_large_file_are_numbered_in_order(lake: Lake, files: int) -
     assert result["rows_staged"] == 50_000 * files
     wrong = "count(*) FILTER (WHERE tracking_num <> concat('T', _record))"
     assert lake.rows("order_tracking_staging", [wrong, "count(DISTINCT _record)"]) == [(0, 50_000)]
-
-
-def test_a_new_column_is_added_and_a_changed_type_is_refused(lake: Lake) -> None:
-    lake.load(lake.orders(order("T1", "ok", "09:00:00"), generation=1))
-    wider = [*ORDER_COLUMNS, {"name": "carrier", "type": "string", "formats": []}]
-    text = f"{HEADER},carrier\n{order('T2', 'ok', '09:00:00').strip()},DHL\n"
-
-    lake.load(lake.deliver(text, 2, columns=[*BUSINESS, "carrier"]), columns=wider)
-
-    assert lake.target("tracking_num", "carrier") == [("T1", None), ("T2", "DHL")]
-    versions = [lake.version(table) for table in ("order_tracking", "order_tracking_staging")]
-    changed = [{**column, "type": "date"} if column["name"] == "status" else column for column in ORDER_COLUMNS]
-    with pytest.raises(IngestionError) as refused:
-        lake.stage(lake.orders(order("T3", "ok", "09:00:00"), generation=3), columns=changed)
-    assert str(refused.value) == (
-        f"column status of {lake.schema}.order_tracking_staging is string, feed order_tracking says date: "
-        f"undo the change, or rebuild: drop {lake.schema}.order_tracking and {lake.schema}.order_tracking_staging, "
-        "then backfill the feed from its archive"
-    )
-    assert [lake.version(table) for table in ("order_tracking", "order_tracking_staging")] == versions
-
-
-def test_a_missing_schema_is_named(lake: Lake) -> None:
-    lake.spark.sql(f"DROP SCHEMA {lake.schema}")
-    with pytest.raises(IngestionError, match=f"schema {lake.schema} does not exist.*CREATE SCHEMA {lake.schema}"):
-        lake.stage(lake.orders(generation=1))
 
 
 def test_a_missing_manifest_is_named(lake: Lake) -> None:

@@ -18,7 +18,7 @@ the cause and clear the task; every task may be run again.
 | `detect_new_files` | the bucket cannot be listed | check the connection `google_cloud_default` and the bucket |
 | `plan_batch` | a file cannot be pinned, or an archived one no longer fits the feed | do what its message says |
 | `stage`, `merge` | the Databricks run failed; the task links to it | mend what the run's last line says |
-| `archive` | a copy is not what was merged, or a delete is forbidden | look at the objects it names; none was deleted |
+| `archive` | the batch is not merged, a copy differs, a delete is forbidden | do what it says; nothing was lost |
 
 **When the DAG is paused**, {failures} runs in a row have failed and each was reported. Mend the cause, then unpause.
 
@@ -46,6 +46,7 @@ from ingestion.timetable import FileArrivalTimetable
 
 FAILED_RUNS_BEFORE_PAUSE = 3
 BATCH_ID = "{{ ti.xcom_pull(task_ids='plan_batch', key='batch_id') }}"
+MERGED_BATCH_ID = "{{ ti.xcom_pull(task_ids='merge', key='done_batch') or '' }}"
 MANIFEST = "{{ ti.xcom_pull(task_ids='plan_batch', key='manifest') }}"
 
 
@@ -87,6 +88,7 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
             feed=feed,
             bucket=settings.bucket,
             batch_id=BATCH_ID,
+            merged_batch_id=MERGED_BATCH_ID,
             # Also after skipped jobs, when there are only rejected files; never after a failed one.
             trigger_rule="none_failed_min_one_success",
         )

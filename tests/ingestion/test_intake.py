@@ -47,6 +47,8 @@ def test_a_header_is_read_in_the_files_own_order(feed: Feed, content: bytes, col
         (f"{COLUMNS},weight\n".encode(), "unknown_column", "unknown column weight"),
         (f"{COLUMNS},\n".encode(), "unknown_column", "unknown column (blank)"),
         (f"{COLUMNS},status\n".encode(), "duplicate_column", "column named twice: status"),
+        (f"{COLUMNS}\r1,T1,,,,,\r".encode(), "line_ends", "LF or CRLF"),
+        (f"{COLUMNS}\r1,T1,,,,,\r2,T2,,,,,\n".encode(), "line_ends", "LF or CRLF"),
         (b'"order_num\n', "no_header", "not readable as CSV"),
     ],
 )

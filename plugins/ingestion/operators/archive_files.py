@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.transfers.gcs_to_gcs import GCSToGCSOperator
 from airflow.sdk import Context
@@ -18,20 +19,31 @@ class ArchiveFilesOperator(GCSToGCSOperator):
     that may happen to a file that was not read. So this one keeps its connection and replaces how it moves.
 
     :param batch_id: of the batch to archive (templated)
+    :param merged_batch_id: of the batch that `merge` has merged (templated); empty if it had none
     """
 
-    template_fields = (*GCSToGCSOperator.template_fields, "batch_id")
+    template_fields = (*GCSToGCSOperator.template_fields, "batch_id", "merged_batch_id")
 
-    def __init__(self, *, feed: Feed, bucket: str, batch_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, feed: Feed, bucket: str, batch_id: str, merged_batch_id: str, **kwargs: Any) -> None:
         super().__init__(source_bucket=bucket, source_object=feed.prefix, destination_bucket=bucket, **kwargs)
         self.feed = feed.model_dump(mode="json")
         self.batch_id = batch_id
+        self.merged_batch_id = merged_batch_id
 
     def execute(self, context: Context) -> list[str]:
-        """Archive the batch and return the URIs of what was archived and rejected."""
+        """Archive the batch and return the URIs of what was archived and rejected.
+
+        Raises AirflowException, with nothing moved, for a batch with files that `merge` did not merge: the state of a
+        task says so only as long as nobody cleared plan_batch alone or marked merge as success.
+        """
         hook = GCSHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=self.impersonation_chain)
         bucket = hook.get_conn().bucket(self.source_bucket)
         manifest = read_manifest(bucket, Feed.model_validate(self.feed), self.batch_id)
+        if manifest.files and self.merged_batch_id != self.batch_id:
+            raise AirflowException(
+                f"Batch {self.batch_id} was not merged by this run (merge did batch {self.merged_batch_id or 'none'}), "
+                "so nothing was moved: clear stage with all tasks after it."
+            )
         archive(bucket, manifest)
         moved = [(file.object, file.archive) for file in manifest.files]
         moved += [(file.object, file.to) for file in manifest.rejected]

@@ -14,6 +14,8 @@ from ingestion import alerts
 RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 # More finished runs of one step of one batch than anybody clears by hand.
 MAX_SUBMISSIONS = 100
+# XCom: the batch that a run on Databricks has really done, whatever state the task was given by hand.
+DONE_BATCH = "done_batch"
 
 
 class SubmitOnceHook(DatabricksHook):
@@ -68,6 +70,7 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
         state = RunState.from_json(event["run_state"])
         if not state.is_successful:
             raise AirflowException(_failure(self.task_id, state, event))
+        context["ti"].xcom_push(key=DONE_BATCH, value=self.batch_id)
         self._counts = self._result(event["run_id"])
         if self._counts:
             self.log.info("Counts: %s", self._counts)
@@ -81,10 +84,11 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
             # The output is the task run's, also of a run of one task.
             task_run = self._hook.get_run(run_id)["tasks"][0]["run_id"]
             logs = self._hook.get_run_output(task_run).get("logs") or ""
-        except AirflowException as error:
-            self.log.warning("The run succeeded but its output cannot be read, so there are no counts: %s", error)
+            # Logs of runs side by side may be mixed within a line on serverless.
+            results = [json.loads(text) for text in RESULT.findall(logs)]
+        except (AirflowException, LookupError, ValueError) as error:
+            self.log.warning("The run succeeded but its output cannot be read, so there are no counts: %r", error)
             return None
-        results = [json.loads(text) for text in RESULT.findall(logs)]
         mine = [result for result in results if result.get("batch_id") == self.batch_id]
         if not mine:
             self.log.warning("The run succeeded but printed no INGESTION_RESULT of this batch, so there are no counts")

@@ -1,0 +1,51 @@
+"""The archive operator moves nothing that `merge` has not merged, whatever states its tasks were given by hand."""
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk import DAG
+from google.cloud.storage import Bucket
+
+from ingestion.feeds import Feed
+from ingestion.operators.archive_files import ArchiveFilesOperator
+from tests.ingestion.test_batch import FIRST, NAME, must_plan, names, put
+
+
+@pytest.fixture(autouse=True)
+def connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = '{"is_anonymous": true, "project": "test"}'
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", f'{{"conn_type": "google_cloud_platform", "extra": {extra}}}'
+    )
+
+
+def archive(feed: Feed, bucket: Bucket, merged: str) -> list[str]:
+    with DAG(feed.name):
+        task = ArchiveFilesOperator(
+            task_id="archive", feed=feed, bucket=bucket.name, batch_id="b1", merged_batch_id=merged
+        )
+    return task.execute({})
+
+
+@pytest.mark.parametrize("merged", ["", "b0"], ids=["marked as success", "plan_batch alone cleared"])
+def test_a_batch_that_was_not_merged_stays_in_source(bucket: Bucket, feed: Feed, merged: str) -> None:
+    put(bucket, NAME, FIRST)
+    must_plan(bucket, feed)
+    before = names(bucket)
+    with pytest.raises(AirflowException, match=r"b1 was not merged .* clear stage"):
+        archive(feed, bucket, merged)
+    assert names(bucket) == before
+
+
+def test_the_merged_batch_leaves_source(bucket: Bucket, feed: Feed) -> None:
+    generation = put(bucket, NAME, FIRST)
+    must_plan(bucket, feed)
+    moved = archive(feed, bucket, "b1")
+    assert moved == [f"gs://{bucket.name}/archive/order_tracking/2026-11-20/order_tracking_2026_11_20.{generation}.csv"]
+    assert names(bucket, "source/") == []
+
+
+def test_rejected_files_need_no_merge(bucket: Bucket, feed: Feed) -> None:
+    put(bucket, NAME, b"")
+    must_plan(bucket, feed)
+    archive(feed, bucket, "")
+    assert names(bucket, "source/") == []

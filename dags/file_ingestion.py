@@ -11,7 +11,7 @@ files move to `archive/`. Rows that cannot be read go to `{table}_quarantine`, f
 * By backfill: the run of day D loads every file dated D again, from the archive and from `{prefix}`.
 
 **When a run is red**, nothing is lost: files stay in `{prefix}` until they are merged. Read the failed task's log, mend
-the cause and clear the task; every task may be run again.
+the cause and clear the task; every task of a red run may be run again.
 
 | red task | means | then |
 |---|---|---|

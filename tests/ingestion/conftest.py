@@ -46,6 +46,15 @@ def bucket(bucket_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 @pytest.fixture
+def google_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Airflow connection to the bucket server."""
+    extra = '{"is_anonymous": true, "project": "test"}'
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", f'{{"conn_type": "google_cloud_platform", "extra": {extra}}}'
+    )
+
+
+@pytest.fixture
 def feed() -> Feed:
     """The feed of the mission."""
     return load_feed(REPO / "dags/feeds/order_tracking.yaml")

@@ -9,13 +9,7 @@ from ingestion.feeds import Feed
 from ingestion.operators.archive_files import ArchiveFilesOperator
 from tests.ingestion.test_batch import FIRST, NAME, must_plan, names, put
 
-
-@pytest.fixture(autouse=True)
-def connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    extra = '{"is_anonymous": true, "project": "test"}'
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", f'{{"conn_type": "google_cloud_platform", "extra": {extra}}}'
-    )
+pytestmark = pytest.mark.usefixtures("google_connection")
 
 
 def archive(feed: Feed, bucket: Bucket, merged: str) -> list[str]:

@@ -26,12 +26,8 @@ LIMIT_SECONDS = 20
 
 
 @pytest.fixture(autouse=True)
-def airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def airflow(google_connection: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection, and no other run queued."""
-    extra = '{"is_anonymous": true, "project": "test"}'
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", f'{{"conn_type": "google_cloud_platform", "extra": {extra}}}'
-    )
     monkeypatch.setattr(sensor, "another_run_waits", lambda dag_id: False)
 
 

@@ -18,10 +18,12 @@ print("still running")
 """
 
 
-def run(script: str, remote: str, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str, remote: str, cwd: Path, *arguments: str, python: str | Path = sys.executable
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [sys.executable, "-c", LAUNCHER, str(REPO / "spark_jobs" / script), *arguments],
+        [python, "-c", LAUNCHER, str(REPO / "spark_jobs" / script), *arguments],
         cwd=cwd,
         env=environment | {"SPARK_REMOTE": remote},
         capture_output=True,

@@ -9,7 +9,7 @@ AS :=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up down status put show reset lint lock mutants
+.PHONY: help install demo test soak up down status put show reset lint lock mutants
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: install ## the whole pipeline at work: two days of files, from bucket to t
 
 test: install ## every test, the end-to-end ones included
 	@$(PY) -m pytest --durations=10 $(ARGS)
+
+soak: install ## the long runs: kills at any moment, many property examples
+	@$(PY) -m pytest -m soak --durations=10 $(ARGS)
 
 up: install ## start the stack and keep it running (AIRFLOW_PORT=, BUCKET_PORT=, DATABRICKS_PORT=, SPARK_PORT=)
 	@$(PY) -m local.stack up --home $(STACK)

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from local.databricks import page, views
-from local.databricks.models import ListRuns, RunRef, SubmitRun, mistakes, refusals
-from local.databricks.runs import Run, TaskRun
+from local.databricks.models import ListRuns, RunRef, SubmitRun
+from local.databricks.runs import MAX_LOG_BYTES, Run, TaskRun
 from local.databricks.service import JobsService
+from local.databricks.validation import mistakes, refusals
 
-MAX_LOG_BYTES = 5 * 1024 * 1024
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 
 
@@ -81,8 +81,7 @@ def _jobs(service: JobsService, base_url: str) -> APIRouter:
                 "Retrieving the output of runs with multiple tasks is not supported. "
                 "Please retrieve the output of each individual task run instead.",
             )
-        logs, truncated = service.store.log_tail(task, MAX_LOG_BYTES)
-        return views.output_view(run, task, base_url, logs, truncated)
+        return views.output_view(run, task, base_url, service.store.read_log(task, MAX_LOG_BYTES))
 
     @router.get("/list")
     async def list_runs(query: Annotated[ListRuns, Query()]) -> dict[str, Any]:
@@ -108,9 +107,18 @@ def _pages(service: JobsService, base_url: str) -> APIRouter:
 
     @router.get("/runs/{run_id}")
     async def run_page(run_id: int) -> HTMLResponse:
-        run, _ = _find(service, run_id)
-        logs, truncated = service.store.log_tail(run.tasks[0], page.LOG_BYTES)
-        return HTMLResponse(page.run_page(run, logs, truncated))
+        run, task = _find(service, run_id)
+        if task is None and len(run.tasks) > 1:
+            return HTMLResponse(page.run_page(run))
+        task = task or run.tasks[0]
+        return HTMLResponse(page.task_page(run, task, service.store.read_log(task, page.LOG_BYTES)))
+
+    @router.get("/runs/{run_id}/log")
+    async def more_log(run_id: int, since: int) -> dict[str, Any]:
+        run, task = _find(service, run_id)
+        task = task or run.tasks[0]
+        part = service.store.read_log(task, page.LOG_BYTES, since)
+        return {"text": part.text, "end": part.end, "state": page.state_name(task.state)}
 
     @router.get("/")
     async def index() -> HTMLResponse:

@@ -1,30 +1,10 @@
-"""What `runs/submit` accepts: the fields of Jobs API 2.2, and which of them nothing here can carry out.
+"""The requests of the API: the fields of Jobs API 2.2, held against databricks-sdk by test_submit_models.py."""
 
-A field that would change what is computed is refused by name; one that only concerns cost, people or hardware is
-accepted and has no effect here. Field names are held against databricks-sdk by test_submit_models.py.
-"""
-
-import re
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MAX_PARAMETER_BYTES = 10_000
-
-# Fields of a cluster specification without effect on results here ...
-# fmt: off
-CLUSTER_FIELDS = frozenset({
-    "apply_policy_default_values", "autoscale", "autotermination_minutes", "aws_attributes", "azure_attributes",
-    "cluster_log_conf", "cluster_name", "custom_tags", "data_security_mode", "dependency_mode",
-    "driver_instance_pool_id", "driver_node_type_flexibility", "driver_node_type_id", "enable_elastic_disk",
-    "enable_local_disk_encryption", "gcp_attributes", "instance_pool_id", "is_single_node", "kind",
-    "node_type_id", "num_workers", "policy_id", "remote_disk_throughput", "runtime_engine", "single_user_name",
-    "spark_version", "ssh_public_keys", "total_initial_remote_disk_size", "use_ml_runtime",
-    "worker_node_type_flexibility", "workload_type",
-})
-# fmt: on
-# ... and those that change what a script computes or finds.
-REFUSED_CLUSTER_FIELDS = frozenset({"docker_image", "init_scripts", "spark_conf", "spark_env_vars"})
+RunIf = Literal["ALL_SUCCESS", "AT_LEAST_ONE_SUCCESS", "NONE_FAILED", "ALL_DONE", "AT_LEAST_ONE_FAILED", "ALL_FAILED"]
 
 
 class Strict(BaseModel):
@@ -59,8 +39,34 @@ class JobEnvironment(Strict):
     spec: EnvironmentSpec | None = None
 
 
+class TaskDependency(Strict):
+    """A task that must be over before another begins."""
+
+    task_key: str
+    outcome: str | None = None
+
+
+class GitSource(Strict):
+    """The repository a run's scripts come from, at exactly one branch, tag or commit."""
+
+    git_url: str
+    git_provider: str
+    git_branch: str | None = None
+    git_commit: str | None = None
+    git_tag: str | None = None
+    git_snapshot: Any = None
+    job_source: Any = None
+    sparse_checkout: Any = None
+
+    @property
+    def refs(self) -> list[str]:
+        """What shall be checked out, in the words of `git fetch`; a sound request has one."""
+        given = {"refs/heads/": self.git_branch, "refs/tags/": self.git_tag, "": self.git_commit}
+        return [prefix + name for prefix, name in given.items() if name]
+
+
 class SubmitTask(Strict):
-    """One task. Untyped fields are legal at Databricks and either without effect here or refused by `refusals`."""
+    """One task. Untyped fields are legal at Databricks and either without effect here or refused."""
 
     task_key: str = Field(pattern=r"^[\w\-]{1,100}$")
     spark_python_task: SparkPythonTask | None = None
@@ -71,7 +77,8 @@ class SubmitTask(Strict):
     max_retries: int = 0
     description: str | None = None
     disabled: bool = False
-    depends_on: list[Any] = []
+    depends_on: list[TaskDependency] = []
+    run_if: RunIf = "ALL_SUCCESS"
     libraries: list[Any] = []
     environment_variables_key: str | None = None
     # without effect
@@ -82,7 +89,6 @@ class SubmitTask(Strict):
     min_retry_interval_millis: Any = None
     notification_settings: Any = None
     retry_on_timeout: Any = None
-    run_if: Any = None
     webhook_notifications: Any = None
     # tasks of other types
     ai_runtime_task: Any = None
@@ -115,7 +121,7 @@ class SubmitRun(Strict):
     idempotency_token: str | None = Field(default=None, max_length=64)
     environments: list[JobEnvironment] = []
     environment_variables: list[Any] = []
-    git_source: Any = None
+    git_source: GitSource | None = None
     performance_target: Literal["STANDARD", "PERFORMANCE_OPTIMIZED"] | None = None
     # without effect
     access_control_list: Any = None
@@ -154,81 +160,7 @@ class ListRuns(Strict):
     start_time_to: int | None = None
 
     @model_validator(mode="after")
-    def _not_both(self) -> "ListRuns":
+    def _not_both(self) -> Self:
         if self.active_only and self.completed_only:
             raise ValueError("only one of active_only and completed_only may be set")
         return self
-
-
-def mistakes(request: SubmitRun) -> list[str]:
-    """What Databricks itself would not accept, each with the task and field it concerns."""
-    keys = [task.task_key for task in request.tasks]
-    found = [f"task_key {key!r} is used twice" for key in sorted(set(keys)) if keys.count(key) > 1]
-    environments = {environment.environment_key for environment in request.environments}
-    for task in request.tasks:
-        compute = [name for name in ("environment_key", "existing_cluster_id", "new_cluster") if getattr(task, name)]
-        if not compute:
-            found.append(
-                f"An environment is required for serverless task {task.task_key}. Please provide an environment_key, "
-                "or a new_cluster or existing_cluster_id"
-            )
-        if len(compute) > 1:
-            found.append(f"task {task.task_key} has {' and '.join(compute)}: exactly one of them is allowed")
-        if task.environment_key and task.environment_key not in environments:
-            found.append(f"task {task.task_key}: environment_key {task.environment_key!r} is not in environments")
-        unknown = sorted(set(task.new_cluster or {}) - CLUSTER_FIELDS - REFUSED_CLUSTER_FIELDS)
-        found += [f"task {task.task_key}: new_cluster.{name}: unknown field" for name in unknown]
-        if task.spark_python_task:
-            found += _script_mistakes(task.task_key, task.spark_python_task)
-    return found
-
-
-def _script_mistakes(key: str, script: SparkPythonTask) -> list[str]:
-    found = []
-    size = sum(len(parameter.encode()) for parameter in script.parameters)
-    if size > MAX_PARAMETER_BYTES:
-        found.append(f"task {key}: parameters have {size} bytes, the limit is {MAX_PARAMETER_BYTES}")
-    if script.source == "WORKSPACE" and not re.match(r"/|[a-z0-9]+:/", script.python_file):
-        found.append(
-            f"task {key}: python_file {script.python_file!r} must be an absolute path (relative needs source GIT)"
-        )
-    if ".." in script.python_file.split("/"):
-        found.append(f"task {key}: python_file {script.python_file!r} must not contain '..'")
-    return found
-
-
-def refusals(request: SubmitRun) -> list[str]:
-    """What Databricks would carry out and this service cannot, by name of the field."""
-    found = []
-    if request.git_source:
-        found.append("git_source")
-    if request.environment_variables:
-        found.append("environment_variables")
-    if len(request.tasks) > 1:
-        found.append(f"tasks: {len(request.tasks)} tasks in one run, only one is carried out here")
-    for environment in request.environments:
-        spec = environment.spec or EnvironmentSpec()
-        names = ("base_environment", "dependencies", "java_dependencies", "project_environment")
-        found += [f"environments.{environment.environment_key}.spec.{name}" for name in names if getattr(spec, name)]
-    for task in request.tasks:
-        found += [f"tasks.{task.task_key}.{name}" for name in _task_refusals(task)]
-    return found
-
-
-def _task_refusals(task: SubmitTask) -> list[str]:
-    found = [name for name in SubmitTask.model_fields if name.endswith("_task") and name != "spark_python_task"]
-    found += ["depends_on", "disabled", "environment_variables_key", "libraries"]
-    refused = [name for name in found if getattr(task, name)]
-    if task.max_retries:
-        refused.append("max_retries (send 0: Airflow retries)")
-    refused += [f"new_cluster.{name}" for name in sorted(REFUSED_CLUSTER_FIELDS) if (task.new_cluster or {}).get(name)]
-    script = task.spark_python_task
-    if script is None:
-        return refused or ["spark_python_task (missing: it is the only type of task carried out here)"]
-    if script.source == "GIT":
-        refused.append("spark_python_task.source GIT")
-    if re.match(r"[a-z0-9]+:/|/Volumes/", script.python_file):
-        refused.append(f"spark_python_task.python_file {script.python_file} (only workspace files are read here)")
-    if any("{{" in parameter for parameter in script.parameters):
-        refused.append("spark_python_task.parameters with {{dynamic value references}}")
-    return refused

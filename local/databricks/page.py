@@ -1,72 +1,145 @@
-"""Pages for people: one run with its state, command, timings and log; and the list of runs."""
+"""Pages for people: the list of runs, a run with its tasks, and a task with its command, timings and log."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 
-from local.databricks.runs import Run
+from local.databricks.runs import LogPart, Run, TaskRun
+from local.databricks.states import State
 
 LOG_BYTES = 256 * 1024
 INDEX_RUNS = 100
-REFRESH_SECONDS = 2
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
-h1 { font-size: 1.3rem; } a { color: #1b5faa; }
+h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 1.6rem; } a { color: #1b5faa; }
 table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem 1.2rem .2rem 0; vertical-align: top; }
-th { font-weight: 600; color: #5a6672; }
+th { font-weight: 600; color: #5a6672; white-space: nowrap; }
 pre { background: #f5f6f8; padding: 1rem; overflow-x: auto; white-space: pre-wrap; word-break: break-word; }
-.SUCCESS { color: #1a7f37; } .FAILED, .TIMEDOUT { color: #b42318; } .CANCELED { color: #9a6700; }
+.SUCCESS { color: #1a7f37; } .CANCELED { color: #9a6700; }
+.FAILED, .TIMEDOUT, .INTERNAL_ERROR, .UPSTREAM_FAILED { color: #b42318; }
 """
-
-
-def run_page(run: Run, log: str, truncated: bool) -> str:
-    """One run; the page loads itself again until the run is over."""
-    (task,) = run.tasks
-    script = run.request.tasks[0].spark_python_task
-    rows = {
-        "State": _state(run),
-        "Message": escape(task.state.message),
-        "Script": escape(script.python_file),
-        "Parameters": escape(" ".join(script.parameters)),
-        "Started": _time(run.started_at),
-        "Ended": _time(run.ended_at),
-        "Duration": _duration(run),
-        "Run id": f"{run.run_id} (task {escape(task.key)}: {task.run_id})",
-        "Spark session": escape(task.session_id or ""),
-    }
-    table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
-    error = f"<h2>Error</h2><pre>{escape(task.error_trace or task.error)}</pre>" if task.error else ""
-    note = f"<p>Only the last {LOG_BYTES // 1024} KB.</p>" if truncated else ""
-    body = f"<p><a href='/'>All runs</a></p><h1>{escape(run.request.run_name)}</h1><table>{table}</table>{error}"
-    return _page(run.request.run_name, f"{body}<h2>Log</h2>{note}<pre>{escape(log)}</pre>", refresh=not run.state.over)
+# Loads the list again while something is under way.
+REFRESH = "<meta http-equiv='refresh' content='2'>"
+# Appends what the script writes, stays at the end if the reader is there, and loads the page again at a new state.
+FOLLOW = """
+const log = document.getElementById("log");
+let since = Number(log.dataset.end);
+async function follow() {
+  let wait = 1000;
+  try {
+    const answer = await fetch(`/runs/${log.dataset.run}/log?since=${since}`);
+    const part = await answer.json();
+    const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 40;
+    log.append(part.text);
+    since = part.end;
+    if (atEnd) scrollTo(0, document.documentElement.scrollHeight);
+    if (part.state !== log.dataset.state) { location.reload(); return; }
+  } catch { wait = 3000; }  // the service is away: it may come back
+  setTimeout(follow, wait);
+}
+follow();
+"""
 
 
 def index_page(runs: list[Run]) -> str:
     """The newest runs."""
-    rows = "".join(
-        f"<tr><td><a href='/runs/{run.run_id}'>{escape(run.request.run_name)}</a></td><td>{_state(run)}</td>"
-        f"<td>{_time(run.started_at)}</td><td>{_duration(run)}</td></tr>"
+    rows = [
+        [
+            f"<a href='/runs/{run.run_id}'>{escape(run.request.run_name)}</a>",
+            _state(run.state),
+            _time(run.started_at),
+            _seconds(run.started_at, run.ended_at),
+        ]
         for run in runs
-    )
-    head = "<tr><th>Run</th><th>State</th><th>Started</th><th>Duration</th></tr>"
-    return _page("Runs", f"<h1>Runs</h1><table>{head}{rows}</table>", refresh=any(not run.state.over for run in runs))
+    ]
+    table = _table(["Run", "State", "Started", "Duration"], rows)
+    waits = any(not run.state.over for run in runs)
+    return _page("Runs", f"<h1>Runs</h1>{table if runs else '<p>None yet.</p>'}", REFRESH if waits else "")
 
 
-def _page(title: str, body: str, *, refresh: bool) -> str:
-    again = f"<meta http-equiv='refresh' content='{REFRESH_SECONDS}'>" if refresh else ""
-    head = f"<meta charset='utf-8'>{again}<title>{escape(title)}</title><style>{STYLE}</style>"
+def run_page(run: Run) -> str:
+    """A run of several tasks; each has a page of its own."""
+    rows = [
+        [
+            f"<a href='/runs/{task.run_id}'>{escape(task.key)}</a>",
+            _state(task.state),
+            escape(", ".join(other.task_key for other in run.submitted(task).depends_on)),
+            _time(task.executing_at),
+            _seconds(task.executing_at, task.ended_at),
+        ]
+        for task in run.tasks
+    ]
+    tasks = _table(["Task", "State", "After", "Started", "Duration"], rows)
+    body = f"{_heading(run)}{_facts(_about_run(run))}<h2>Tasks</h2>{tasks}"
+    return _page(run.request.run_name, body, "" if run.state.over else REFRESH)
+
+
+def task_page(run: Run, task: TaskRun, log: LogPart) -> str:
+    """One task; the page follows its log until it is over."""
+    script = run.submitted(task).spark_python_task
+    facts = (_about_run(run) if len(run.tasks) == 1 else {"Task": escape(task.key), "State": _state(task.state)}) | {
+        "Message": escape(task.state.message),
+        "Script": escape(script.python_file),
+        "Parameters": escape(" ".join(script.parameters)),
+        "Script began": _time(task.executing_at),
+        "Script took": _seconds(task.executing_at, task.ended_at),
+        "Task run id": str(task.run_id),
+        "Spark session": escape(task.session_id or ""),
+    }
+    error = f"<h2>Error</h2><pre>{escape(task.error_trace or task.error)}</pre>" if task.error else ""
+    note = f"<p>Only the last {LOG_BYTES // 1024} KB.</p>" if log.truncated else ""
+    data = f"data-run='{task.run_id}' data-end='{log.end}' data-state='{state_name(task.state)}'"
+    output = f"<h2>Log</h2>{note}<pre id='log' {data}>{escape(log.text)}</pre>"
+    follow = "" if task.state.over else f"<script>{FOLLOW}</script>"
+    return _page(run.request.run_name, f"{_heading(run, task=True)}{_facts(facts)}{error}{output}{follow}")
+
+
+def state_name(state: State) -> str:
+    """The one word for a state."""
+    return state.life_cycle if state.life_cycle == "INTERNAL_ERROR" else state.result or state.life_cycle
+
+
+def _about_run(run: Run) -> dict[str, str]:
+    source = run.request.git_source
+    facts = {
+        "State": _state(run.state),
+        "Started": _time(run.started_at),
+        "Ended": _time(run.ended_at),
+        "Duration": _seconds(run.started_at, run.ended_at),
+        "Run id": str(run.run_id),
+    }
+    git = f"{source.git_url} {' '.join(source.refs)} (commit {run.commit or 'not known yet'})" if source else ""
+    return facts | ({"Repository": escape(git)} if source else {})
+
+
+def _heading(run: Run, *, task: bool = False) -> str:
+    up = f" / <a href='/runs/{run.run_id}'>All tasks</a>" if task and len(run.tasks) > 1 else ""
+    return f"<p><a href='/'>All runs</a>{up}</p><h1>{escape(run.request.run_name)}</h1>"
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    rows = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in facts.items() if text)
+    return f"<table>{rows}</table>"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["".join(f"<th>{name}</th>" for name in head), *("".join(f"<td>{cell}</td>" for cell in r) for r in rows)]
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def _page(title: str, body: str, head: str = "") -> str:
+    head = f"<meta charset='utf-8'>{head}<title>{escape(title)}</title><style>{STYLE}</style>"
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{body}</body></html>"
 
 
-def _state(run: Run) -> str:
-    state = run.state
-    name = state.life_cycle if state.life_cycle == "INTERNAL_ERROR" else state.result or state.life_cycle
-    return f"<b class='{state.result or ''}'>{name}</b>"
+def _state(state: State) -> str:
+    return f"<b class='{state_name(state)}'>{state_name(state)}</b>"
 
 
 def _time(millis: int | None) -> str:
     return datetime.fromtimestamp(millis / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if millis else ""
 
 
-def _duration(run: Run) -> str:
-    return f"{(run.ended_at - run.started_at) / 1000:.1f} s" if run.ended_at else ""
+def _seconds(begin: int | None, end: int | None) -> str:
+    return f"{(end - begin) / 1000:.1f} s" if begin and end else ""

@@ -9,11 +9,14 @@ service that was killed.
 import builtins
 import json
 import os
+import re
 import signal
 import sys
 import threading
 import traceback
 import types
+from collections.abc import Callable
+from functools import partial, wraps
 from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -21,12 +24,15 @@ from typing import BinaryIO, NoReturn
 # What a script needs for its first query; the imports are most of a client's start.
 import pandas  # noqa: F401 - loaded ahead of the script
 import pyspark.sql.connect.functions
-import pyspark.sql.connect.session
 import pyspark.sql.functions
 import pyspark.sql.types
 import pyspark.sql.window  # noqa: F401 - loaded ahead of the script
 from pyspark.errors import AnalysisException
-from pyspark.sql.connect.conf import RuntimeConf
+from pyspark.sql.connect.catalog import Catalog
+from pyspark.sql.connect.client import SparkConnectClient
+from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql.connect.proto import ConfigRequest
+from pyspark.sql.connect.session import SparkSession
 
 MAX_ERROR_CHARS = 1_000_000
 # The properties Databricks documents for serverless notebooks and jobs; all others are refused there, so here too.
@@ -38,6 +44,23 @@ ALLOWED_CONFS = {
     "spark.sql.session.timeZone",
     "spark.sql.shuffle.partitions",
 }
+REFUSED_CALLS = {
+    DataFrame: {
+        "cache": "PERSIST TABLE",
+        "persist": "PERSIST TABLE",
+        "checkpoint": "CHECKPOINT",
+        "localCheckpoint": "LOCAL CHECKPOINT",
+        "createGlobalTempView": "GLOBAL TEMPORARY VIEW",
+        "createOrReplaceGlobalTempView": "GLOBAL TEMPORARY VIEW",
+    },
+    Catalog: {"cacheTable": "CACHE TABLE", "refreshTable": "REFRESH TABLE"},
+}
+_BEFORE = r"(?is)(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+SET_STATEMENT = re.compile(_BEFORE + r"(?:SET\s+`?(?P<key>[\w.]+)`?\s*=|RESET\s+`?(?P<reset>[\w.]+))")
+REFUSED_STATEMENT = re.compile(
+    _BEFORE + r"(?:CREATE\s+(?:OR\s+REPLACE\s+)?)?"
+    r"(?P<what>CACHE\s+(?:LAZY\s+)?TABLE|REFRESH\s+TABLE|GLOBAL\s+TEMP(?:ORARY)?\s+VIEW)\b"
+)
 
 
 def main() -> NoReturn:
@@ -51,7 +74,7 @@ def main() -> NoReturn:
     job = json.loads(line)
     _redirect_output(job["log"])
     os.chdir(job["cwd"])
-    _refuse_other_confs()
+    _behave_like_serverless()
     outcome = run_script(job["script"], job["parameters"])
     sys.stdout.flush()
     sys.stderr.flush()
@@ -111,19 +134,48 @@ def _die_with_service(commands: BinaryIO) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _refuse_other_confs() -> None:
-    """Let `spark.conf.set` and `unset` accept `ALLOWED_CONFS` only, with the error serverless raises for others."""
-    for name in ("set", "unset"):
-        setattr(RuntimeConf, name, _guarded(getattr(RuntimeConf, name)))
+def _behave_like_serverless() -> None:
+    """Refuse what serverless compute refuses, with its errors: other session properties, caching, global views."""
+    _guard(SparkConnectClient, "config", _check_conf)
+    _guard(SparkSession, "sql", _check_sql)
+    for owner, calls in REFUSED_CALLS.items():
+        for name, what in calls.items():
+            _guard(owner, name, partial(_not_supported, what))
 
 
-def _guarded(method: types.FunctionType) -> types.FunctionType:
-    def guarded(conf: RuntimeConf, key: str, *args: object, **kwargs: object) -> None:
-        if key not in ALLOWED_CONFS:
-            raise AnalysisException(f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available. SQLSTATE: 42K0I")
-        method(conf, key, *args, **kwargs)
+def _guard(owner: type, name: str, check: Callable[..., None]) -> None:
+    """Have each call of a method checked before it is made."""
+    method = getattr(owner, name)
 
-    return guarded
+    @wraps(method)
+    def guarded(self: object, *args: object, **kwargs: object) -> object:
+        check(*args, **kwargs)
+        return method(self, *args, **kwargs)
+
+    setattr(owner, name, guarded)
+
+
+def _check_conf(operation: ConfigRequest.Operation) -> None:
+    for key in (*(pair.key for pair in operation.set.pairs), *operation.unset.keys):
+        _check_key(key)
+
+
+def _check_sql(sqlQuery: str, *_: object, **__: object) -> None:  # noqa: N803 - pyspark's name of the argument
+    if found := SET_STATEMENT.match(sqlQuery):
+        _check_key(found["key"] or found["reset"])
+    if found := REFUSED_STATEMENT.match(sqlQuery):
+        _not_supported(" ".join(found["what"].upper().split()))
+
+
+def _check_key(key: str) -> None:
+    if key not in ALLOWED_CONFS:
+        raise AnalysisException(f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available. SQLSTATE: 42K0I")
+
+
+def _not_supported(what: str, *_: object, **__: object) -> None:
+    raise AnalysisException(
+        f"[NOT_SUPPORTED_WITH_SERVERLESS] {what} is not supported on serverless compute. SQLSTATE: 0A000"
+    )
 
 
 if __name__ == "__main__":

@@ -1,61 +1,20 @@
 """Runs and their states, kept as one JSON file and one log file each, so that they survive a restart."""
 
+import codecs
 import os
 import time
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from local.databricks.models import SubmitRun
+from local.databricks.models import SubmitRun, SubmitTask
+from local.databricks.states import BLOCKED, PENDING, RUNNING, SUCCEEDED, SUCCEEDED_WITH_FAILURES, TERMINATING, State
 
-FAILED_MESSAGE = "Workload failed, see run output for details"
-
-
-class State(BaseModel):
-    """The state of a task's run, in the words of the API: legacy `state` and, as `code`, the newer `status`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    life_cycle: Literal["PENDING", "RUNNING", "TERMINATING", "TERMINATED", "INTERNAL_ERROR"] = "PENDING"
-    result: Literal["SUCCESS", "FAILED", "TIMEDOUT", "CANCELED"] | None = None
-    message: str = ""
-    code: (
-        Literal["SUCCESS", "RUN_EXECUTION_ERROR", "CANCELED", "USER_CANCELED", "INTERNAL_ERROR", "DRIVER_ERROR"] | None
-    ) = None
-
-    @property
-    def over(self) -> bool:
-        """Whether it is final."""
-        return self.life_cycle in ("TERMINATED", "INTERNAL_ERROR")
-
-
-PENDING = State(message="Waiting for a Python process")
-RUNNING = State(life_cycle="RUNNING", message="In run")
-TERMINATING = State(life_cycle="TERMINATING", message="Terminating the script and its Spark session")
-SUCCEEDED = State(life_cycle="TERMINATED", result="SUCCESS", code="SUCCESS")
-FAILED = State(life_cycle="TERMINATED", result="FAILED", message=FAILED_MESSAGE, code="RUN_EXECUTION_ERROR")
-CANCELED = State(life_cycle="TERMINATED", result="CANCELED", message="Run cancelled.", code="USER_CANCELED")
-
-
-def timed_out(seconds: int) -> State:
-    """The state of a run that was stopped because it took too long."""
-    return State(
-        life_cycle="TERMINATED",
-        result="TIMEDOUT",
-        message=f"Run timed out after {seconds} seconds (timeout_seconds).",
-        code="CANCELED",
-    )
-
-
-def internal_error(message: str, *, engine: bool = False) -> State:
-    """The state of a run that ended for a reason outside its script; `engine`: because of the Spark server."""
-    return State(
-        life_cycle="INTERNAL_ERROR",
-        result="FAILED",
-        message=message,
-        code="DRIVER_ERROR" if engine else "INTERNAL_ERROR",
-    )
+MAX_LOG_BYTES = 5 * 1024 * 1024
+# As at Databricks. Their logs may have 5 MB each, so there is a limit in number as well.
+KEPT_DAYS = 60
+KEPT_RUNS = 2_000
 
 
 class TaskRun(BaseModel):
@@ -63,7 +22,7 @@ class TaskRun(BaseModel):
 
     run_id: int
     key: str
-    state: State = PENDING
+    state: State
     started_at: int
     executing_at: int | None = None
     ended_at: int | None = None
@@ -73,22 +32,45 @@ class TaskRun(BaseModel):
 
 
 class Run(BaseModel):
-    """A submitted run."""
+    """A submitted run. `commit` is what its Git source was checked out at."""
 
     run_id: int
     request: SubmitRun
     started_at: int
+    commit: str | None = None
     tasks: list[TaskRun]
+
+    def submitted(self, task: TaskRun) -> SubmitTask:
+        """The task as it was asked for."""
+        return next(sent for sent in self.request.tasks if sent.task_key == task.key)
 
     @property
     def state(self) -> State:
-        """The state of the whole run, made from its task's."""
-        (task,) = self.tasks
-        if task.state.result != "FAILED":
-            return task.state
+        """The state of the whole run, made from its tasks': it succeeds when all leaves do."""
+        states = [task.state for task in self.tasks]
+        if not all(state.over for state in states):
+            return self._state_under_way(states)
+        if any(task.state.good for task in self.tasks) and all(task.state.good for task in self._leaves()):
+            return SUCCEEDED if all(state.good for state in states) else SUCCEEDED_WITH_FAILURES
+        ended = (task for task in self.tasks if not task.state.good and task.state.life_cycle != "SKIPPED")
+        cause = min(ended, key=lambda task: task.ended_at or 0, default=None)
+        if cause is None:
+            return states[0]
+        if cause.state.result != "FAILED":
+            return cause.state
         consequence = "This caused all downstream tasks to get skipped."
-        message = f"Task {task.key} failed with message: {task.state.message}. {consequence}"
-        return task.state.model_copy(update={"message": message})
+        message = f"Task {cause.key} failed with message: {cause.state.message}. {consequence}"
+        return cause.state.model_copy(update={"message": message})
+
+    def _state_under_way(self, states: list[State]) -> State:
+        if TERMINATING in states:
+            return TERMINATING
+        begun = any(state == RUNNING or state.over for state in states)
+        return RUNNING if begun else PENDING
+
+    def _leaves(self) -> list[TaskRun]:
+        needed = {other.task_key for task in self.request.tasks for other in task.depends_on}
+        return [task for task in self.tasks if task.key not in needed]
 
     @property
     def ended_at(self) -> int | None:
@@ -96,16 +78,18 @@ class Run(BaseModel):
         ends = [task.ended_at for task in self.tasks]
         return None if None in ends else max(ends)
 
-    @property
-    def timeout_seconds(self) -> int:
-        """The time the run may take: the shorter of its own and its task's limit, 0 for none."""
-        limits = [self.request.timeout_seconds, *(task.timeout_seconds for task in self.request.tasks)]
-        return min((limit for limit in limits if limit), default=0)
-
 
 def now_ms() -> int:
     """The present, in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
+
+
+class LogPart(NamedTuple):
+    """A piece of a log: its text, whether something before it was left out, and the byte where it ends."""
+
+    text: str
+    truncated: bool
+    end: int
 
 
 class RunStore:
@@ -122,6 +106,7 @@ class RunStore:
                 raise ValueError(f"{path} is not the record of a run, remove it: {error}") from error
             self._runs[run.run_id] = run
         self._tokens = {run.request.idempotency_token: run.run_id for run in self._runs.values()}
+        self.trim()
 
     def newest_first(self) -> list[Run]:
         """All runs, by descending id."""
@@ -143,32 +128,70 @@ class RunStore:
         now = now_ms()
         run_id = max(now, *(1 + task.run_id for run in self._runs.values() for task in run.tasks), 0)
         tasks = [
-            TaskRun(run_id=run_id + 1 + n, key=task.task_key, started_at=now) for n, task in enumerate(request.tasks)
+            TaskRun(
+                run_id=run_id + 1 + n,
+                key=task.task_key,
+                state=BLOCKED if task.depends_on else PENDING,
+                started_at=now,
+            )
+            for n, task in enumerate(request.tasks)
         ]
         run = Run(run_id=run_id, request=request, started_at=now, tasks=tasks)
         self._runs[run_id] = run
         if request.idempotency_token:
             self._tokens[request.idempotency_token] = run_id
         self.save(run)
+        self.trim()
         return run
+
+    def trim(self) -> None:
+        """Forget the runs, and remove their files, that ended too long ago or are too many."""
+        oldest = now_ms() - KEPT_DAYS * 24 * 3600 * 1000
+        over = [run for run in self.newest_first() if run.ended_at is not None]
+        for n, run in enumerate(over):
+            if n < KEPT_RUNS and run.ended_at > oldest:
+                continue
+            for path in (*(self.log_path(task) for task in run.tasks), self._record(run)):
+                path.unlink(missing_ok=True)
+            del self._runs[run.run_id]
+            self._tokens.pop(run.request.idempotency_token, None)
+
+    def trim_log(self, task: TaskRun) -> None:
+        """Cut the log of a task that is over to what can be asked for, and one byte that tells that there was more."""
+        path = self.log_path(task)
+        if path.exists() and path.stat().st_size > MAX_LOG_BYTES + 1:
+            with path.open("r+b") as log:
+                log.seek(-MAX_LOG_BYTES - 1, os.SEEK_END)
+                tail = log.read()
+                log.seek(0)
+                log.write(tail)
+                log.truncate()
 
     def save(self, run: Run) -> None:
         """Write the run's file; a reader sees the old or the new one, never half of it."""
-        path = self._folder / f"{run.run_id}.json"
+        path = self._record(run)
         draft = path.with_suffix(".tmp")
         draft.write_text(run.model_dump_json(exclude_unset=True))  # what was not sent stays so
         draft.replace(path)
+
+    def _record(self, run: Run) -> Path:
+        return self._folder / f"{run.run_id}.json"
 
     def log_path(self, task: TaskRun) -> Path:
         """Where the output of the task's script is."""
         return self._folder / f"{task.run_id}.log"
 
-    def log_tail(self, task: TaskRun, limit: int) -> tuple[str, bool]:
-        """The last `limit` bytes of that output as text, and whether something before them was left out."""
+    def read_log(self, task: TaskRun, limit: int, since: int = 0) -> LogPart:
+        """The output of the task's script from the byte `since` on, but at most its last `limit` bytes."""
         try:
             with self.log_path(task).open("rb") as log:
                 size = log.seek(0, os.SEEK_END)
-                log.seek(max(0, size - limit))
-                return log.read(limit).decode("utf-8", errors="replace"), size > limit
+                start = max(since, size - limit)
+                log.seek(start)
+                data = log.read(limit)
         except FileNotFoundError:
-            return "", False  # the script has not begun
+            return LogPart("", False, since)  # the script has not begun
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        text = decoder.decode(data, final=task.state.over)
+        unfinished, _ = decoder.getstate()  # the rest of a character is still to be written
+        return LogPart(text, start > since, start + len(data) - len(unfinished))

@@ -3,7 +3,8 @@
 from typing import Any
 
 from local.databricks.models import ListRuns
-from local.databricks.runs import Run, State, TaskRun
+from local.databricks.runs import LogPart, Run, TaskRun
+from local.databricks.states import State
 
 MAX_PAGE = 25
 
@@ -22,7 +23,12 @@ def status_view(state: State) -> dict[str, Any]:
     """The newer `status` object."""
     if not state.over:
         return {"state": state.life_cycle}
-    kinds = {"SUCCESS": "SUCCESS", "INTERNAL_ERROR": "INTERNAL_ERROR", "DRIVER_ERROR": "CLOUD_FAILURE"}
+    kinds = {
+        "SUCCESS": "SUCCESS",
+        "SUCCESS_WITH_FAILURES": "SUCCESS",
+        "INTERNAL_ERROR": "INTERNAL_ERROR",
+        "DRIVER_ERROR": "CLOUD_FAILURE",
+    }
     details = {"code": state.code, "type": kinds.get(state.code, "CLIENT_ERROR"), "message": state.message}
     return {"state": "TERMINATED", "termination_details": details}
 
@@ -69,9 +75,8 @@ def _matches(run: Run, query: ListRuns) -> bool:
 
 def task_view(run: Run, task: TaskRun, base_url: str) -> dict[str, Any]:
     """An entry of `tasks`: the task as it was submitted, and its run."""
-    submitted = next(sent for sent in run.request.tasks if sent.task_key == task.key)
     return (
-        submitted.model_dump(exclude_unset=True)
+        run.submitted(task).model_dump(exclude_unset=True)
         | _times(task)
         | {
             "run_id": task.run_id,
@@ -98,15 +103,18 @@ def task_run_view(run: Run, task: TaskRun, base_url: str) -> dict[str, Any]:
     )
 
 
-def output_view(run: Run, task: TaskRun, base_url: str, logs: str, truncated: bool) -> dict[str, Any]:
+def output_view(run: Run, task: TaskRun, base_url: str, log: LogPart) -> dict[str, Any]:
     """The output of a task's run; `error` and `error_trace` are there only for one that failed."""
-    view = {"metadata": task_run_view(run, task, base_url), "logs": logs, "logs_truncated": truncated}
+    view = {"metadata": task_run_view(run, task, base_url), "logs": log.text, "logs_truncated": log.truncated}
     errors = {"error": task.error, "error_trace": task.error_trace}
     return view | {name: text for name, text in errors.items() if text is not None}
 
 
 def _common(run: Run, state: State, url: str) -> dict[str, Any]:
-    return {
+    source = run.request.git_source
+    snapshot = {"git_snapshot": {"used_commit": run.commit}} if run.commit else {}
+    git = {"git_source": source.model_dump(exclude_unset=True) | snapshot} if source else {}
+    return git | {
         "job_id": run.run_id,
         "job_run_id": run.run_id,
         "run_name": run.request.run_name,

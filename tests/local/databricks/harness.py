@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import psutil
 
+from local.spark_server import spark_server_command, spark_server_env
+
 REPO = Path(__file__).resolve().parents[3]
 TOKEN = "a-token-of-the-tests"
 START_SECONDS = 60
@@ -116,6 +118,14 @@ def start_service(folder: Path, remote: str, port: int | None = None) -> Service
             stderr=log,
         )
     return Service(process, port, folder)
+
+
+def start_spark(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start a Spark Connect server in `folder`; it goes on with the tables of one that was there before."""
+    (folder / "lakehouse").mkdir(exist_ok=True)
+    command = spark_server_command(folder / "lakehouse", REPO / ".local" / "jars", port, None)
+    with (folder / "spark.log").open("ab") as log:
+        return subprocess.Popen(command, env=spark_server_env(), cwd=folder, stdout=log, stderr=log)
 
 
 def healthy(service: Service) -> bool:

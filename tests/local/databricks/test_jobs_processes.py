@@ -1,7 +1,6 @@
 """What is left, and what is told, when the service or the Spark server dies."""
 
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +8,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.spark_server import spark_server_command, spark_server_env
-from tests.conftest import REPO, SparkRemote
-from tests.local.databricks.harness import Service, free_port, healthy, payload, start_service, wait_for
+from local.stack.processes import listens
+from tests.conftest import SPARK_START_SECONDS, SparkRemote
+from tests.local.databricks.harness import (
+    Service,
+    free_port,
+    healthy,
+    payload,
+    start_service,
+    start_spark,
+    wait_for,
+)
 
 FOREVER = "import time; print('began', flush=True); time.sleep(1000)"
 # Without a shuffle: Spark may submit the shuffle stage of a query that was cancelled while it was planned.
@@ -77,7 +84,7 @@ def test_a_run_against_a_dead_spark_server_fails_and_names_it(tmp_path: Path) ->
     port = free_port()
     service = start_service(tmp_path, f"sc://127.0.0.1:{port}")
     try:
-        wait_for(lambda: _listens(service.port))
+        wait_for(lambda: listens(service.port))
         wait_for(lambda: service.call("GET", "/health", token=None).json()["python"])
         answer = service.call("GET", "/health", token=None)
         assert (answer.status_code, answer.json()["spark"]) == (503, False)
@@ -95,12 +102,9 @@ def test_a_run_against_a_dead_spark_server_fails_and_names_it(tmp_path: Path) ->
 def spark_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A Spark server the test may kill."""
     port = free_port()
-    (tmp_path / "lakehouse").mkdir()
-    command = spark_server_command(tmp_path / "lakehouse", REPO / ".local" / "jars", port, None)
-    with (tmp_path / "spark.log").open("wb") as log:
-        process = subprocess.Popen(command, env=spark_server_env(), cwd=tmp_path, stdout=log, stderr=log)
+    process = start_spark(tmp_path, port)
     try:
-        wait_for(lambda: _listens(port), 90)
+        wait_for(lambda: listens(port), SPARK_START_SECONDS)
         yield process, port
     finally:
         process.kill()
@@ -143,8 +147,3 @@ def test_cancel_stops_the_work_on_the_spark_server(
 def _load(process: psutil.Process) -> float:
     """The CPUs the process keeps busy, over half a second."""
     return process.cpu_percent(0.5) / 100
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -148,20 +148,69 @@ def test_a_large_error_is_returned(service: Service) -> None:
     assert 500_000 < len(output["error"]) <= 1_000_000
 
 
-def test_confs_serverless_refuses_are_refused(service: Service) -> None:
-    state, output = service.run(
+def test_confs_serverless_documents_may_be_set(service: Service) -> None:
+    _, output = service.run(
         """
         from pyspark.sql import SparkSession
 
-        spark = SparkSession.builder.getOrCreate()
-        spark.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
+        spark = SparkSession.builder.config("spark.sql.session.timeZone", "Europe/Berlin").getOrCreate()
         print(spark.sql("select timestamp'2026-07-01 00:00:00Z'::string").first()[0])
-        spark.conf.set("spark.databricks.delta.schema.autoMerge.enabled", "true")
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+        print(spark.sql("select timestamp'2026-07-01 00:00:00Z'::string").first()[0])
+        spark.sql("SET spark.sql.session.timeZone = America/New_York")
+        print(spark.sql("select timestamp'2026-07-01 00:00:00Z'::string").first()[0])
+        spark.sql("SET TIME ZONE 'UTC'")
+        spark.sql("DECLARE VARIABLE answer INT")
+        spark.sql("SET VAR answer = 42")
+        print(spark.sql("select answer").first()[0], spark.conf.get("spark.sql.session.timeZone"))
         """
     )
-    assert output["logs"] == "2026-07-01 02:00:00\n"
-    assert state["result_state"] == "FAILED"
-    assert "[CONFIG_NOT_AVAILABLE] Configuration spark.databricks.delta.schema.autoMerge.enabled" in output["error"]
+    assert output["logs"] == "2026-07-01 02:00:00\n2026-07-01 00:00:00\n2026-06-30 20:00:00\n42 UTC\n", output
+
+
+AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
+NOT_AVAILABLE = f"[CONFIG_NOT_AVAILABLE] Configuration {AUTO_MERGE} is not available. SQLSTATE: 42K0I"
+
+
+def not_supported(what: str) -> str:
+    return f"[NOT_SUPPORTED_WITH_SERVERLESS] {what} is not supported on serverless compute. SQLSTATE: 0A000"
+
+
+REFUSED = {
+    f"spark.conf.set('{AUTO_MERGE}', 'true')": NOT_AVAILABLE,
+    f"spark.conf.unset('{AUTO_MERGE}')": NOT_AVAILABLE,
+    f"SparkSession.builder.config('{AUTO_MERGE}', 'true').getOrCreate()": NOT_AVAILABLE,
+    f"spark.sql('set {AUTO_MERGE}=true')": NOT_AVAILABLE,
+    f"spark.sql('/* why */ -- not\\n SET `{AUTO_MERGE}` = true')": NOT_AVAILABLE,
+    f"spark.sql(sqlQuery='RESET {AUTO_MERGE}')": NOT_AVAILABLE,
+    "spark.range(1).cache()": not_supported("PERSIST TABLE"),
+    "spark.range(1).persist()": not_supported("PERSIST TABLE"),
+    "spark.range(1).localCheckpoint()": not_supported("LOCAL CHECKPOINT"),
+    "spark.range(1).createGlobalTempView('v')": not_supported("GLOBAL TEMPORARY VIEW"),
+    "spark.sql('CREATE OR REPLACE GLOBAL TEMP VIEW v AS SELECT 1')": not_supported("GLOBAL TEMP VIEW"),
+    "spark.sql('cache table t')": not_supported("CACHE TABLE"),
+    "spark.sql('REFRESH TABLE t')": not_supported("REFRESH TABLE"),
+}
+
+
+def test_what_serverless_refuses_is_refused(service: Service) -> None:
+    state, output = service.run(
+        """
+        import json, sys
+        from pyspark.errors import AnalysisException
+        from pyspark.sql import SparkSession
+
+        spark = SparkSession.builder.getOrCreate()
+        for call in sys.argv[1:]:
+            try:
+                exec(call)
+            except AnalysisException as error:
+                print(json.dumps([call, str(error)]))
+        """,
+        *REFUSED,
+    )
+    assert state["result_state"] == "SUCCESS", output
+    assert dict(json.loads(line) for line in output["logs"].splitlines()) == REFUSED
 
 
 def test_each_run_has_a_spark_session_of_its_own_which_ends_with_it(service: Service) -> None:

@@ -62,6 +62,8 @@ def _column_reasons(column: Column, feed: Feed) -> list[SparkColumn]:
     reasons = [sf.when(text.contains(_NOT_UTF8), f"{column.name}: not UTF-8")]
     if column.name in (*feed.key, feed.order_by):
         reasons.append(sf.when(trimmed(text).isNull(), f"{column.name}: missing"))
+        # A stray quote beside a delimiter becomes part of the field: the row would be loaded under a key of its own.
+        reasons.append(sf.when(trimmed(text).rlike('^"|"$'), f"{column.name}: a stray quote"))
     if column.type != "string":
         reasons.append(sf.when(trimmed(text).isNotNull() & value.isNull(), f"{column.name}: not a {column.type}"))
     if column.name == feed.order_by and column.type in ("date", "timestamp"):

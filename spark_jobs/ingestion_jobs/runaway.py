@@ -1,46 +1,64 @@
 """Finding records that took whole rows into themselves.
 
-A quote that is opened and not closed makes the parser read on, over line ends, to the next quote or the end of the
-file. The record it gets may have the right number of fields, and then nothing reports it, while the rows inside it are
-lost. A good field may hold newlines too, so the sign is another: a line of the record that is a complete row by itself.
+A quote that is opened and not closed makes the parser read on, over line ends, to a later quote or the end of the file.
+The record it gets may have the right number of fields, and then nothing reports it, while the rows inside it are lost.
+
+A good field may hold line ends too. But in a record with the right number of fields, a field that ran away over its
+row's end holds what is left of that row, then perhaps whole rows, then the beginning of another row up to the same
+column, mostly to the quote that opens it there. So one of its lines has the order column at its place, counted from its
+end if that column comes behind the field and else from its beginning, or its last line ends with that quote.
 """
+
+from functools import reduce
 
 from pyspark.sql import Column
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.manifest import Feed
 from ingestion_jobs.names import quoted
-from ingestion_jobs.typing_rules import trimmed, typed
-
-_QUOTED = '"[^"]*"'
-_STANDS_FOR_QUOTED = "q"
+from ingestion_jobs.typing_rules import BLANKS, trimmed, typed
 
 
 def swallowed_lines(feed: Feed, header: tuple[str, ...], corrupt: str) -> Column:
     """How many lines a record took in after its own, 0 for a good one. `corrupt` names the parser's text's column."""
-    fields = [sf.coalesce(sf.col(quoted(name)), sf.lit("")) for name in header]
-    text = sf.coalesce(sf.col(corrupt), sf.concat_ws(feed.delimiter, *fields))
-    lines = sf.split(text, "\n")
-    later = sf.slice(lines, sf.lit(2), sf.size(lines))
-    before = header.index(feed.order_by)
-    after = len(header) - 1 - before
-
-    def has_order_by(line: Column, from_end: bool) -> Column:
-        # Quoted fields first: their delimiters separate nothing.
-        pieces = sf.split(sf.regexp_replace(line, _QUOTED, _STANDS_FOR_QUOTED), f"\\Q{feed.delimiter}\\E")
-        piece = sf.get(pieces, sf.size(pieces) - 1 - after if from_end else sf.lit(before))
-        return (sf.size(pieces) >= len(header)) & _may_be_order_by(piece, pieces, feed, len(header))
-
-    # In a good record the first line ends, and each later one begins, inside a field of free text. Counted from that
-    # side, the place of the order column holds one of its values only in a line that is a whole row.
-    runaway = has_order_by(lines[0], from_end=True) | sf.exists(later, lambda line: has_order_by(line, from_end=False))
-    count = sf.size(sf.filter(later, lambda line: trimmed(line).isNotNull()))
     # A corrupt record is bad anyhow, and its reader should know how much of the file it took.
-    return sf.when(text.contains("\n") & (sf.col(corrupt).isNotNull() | runaway), count).otherwise(0)
+    of_fields = [
+        sf.when(_ran_away(sf.split(sf.col(quoted(name)), "\n"), place, header, feed), _later_lines(quoted(name)))
+        for place, name in enumerate(header)
+    ]
+    found = sf.greatest(*(sf.coalesce(lines, sf.lit(0)) for lines in [*of_fields, sf.lit(0)]))
+    return sf.when(sf.col(corrupt).isNotNull(), _later_lines(corrupt)).otherwise(found)
 
 
-def _may_be_order_by(piece: Column, pieces: Column, feed: Feed, fields: int) -> Column:
+def _later_lines(text: str) -> Column:
+    return sf.size(sf.filter(sf.split(sf.col(text), "\n"), lambda line: trimmed(line).isNotNull())) - 1
+
+
+def _ran_away(lines: Column, place: int, header: tuple[str, ...], feed: Feed) -> Column:
+    """Whether the lines of the field at `place` are the end of one row and the beginning of another."""
+    order_by = header.index(feed.order_by)
+    delimiter = f"\\Q{feed.delimiter}\\E"
+    # Delimiters in quotes separate nothing; but which quotes belong together is not sure here, so both are tried.
+    splits = (delimiter, rf'{delimiter}(?=(?:[^"]*"[^"]*")*[^"]*$)')
+
+    def has_order_by(line: Column) -> Column:
+        return reduce(Column.__or__, (_has_order_by(sf.split(line, split), place, header, feed) for split in splits))
+
+    sides = sf.slice(lines, 1, sf.size(lines) - 1) if place <= order_by else sf.slice(lines, 2, sf.size(lines))
+    last = sf.split(sf.element_at(lines, -1), delimiter)
+    opens_again = (sf.size(last) == place + 1) & sf.element_at(last, -1).startswith('"')
+    return (sf.size(lines) > 1) & (sf.exists(sides, has_order_by) | opens_again)
+
+
+def _has_order_by(pieces: Column, place: int, header: tuple[str, ...], feed: Feed) -> Column:
+    order_by = header.index(feed.order_by)
+    if place <= order_by:  # the line is the end of a row, from the field on
+        piece = sf.get(pieces, sf.size(pieces) - (len(header) - order_by))
+        return (sf.size(pieces) >= len(header) - place) & _is_order_by(piece, feed)
+    return (sf.size(pieces) > place) & _is_order_by(sf.get(pieces, sf.lit(order_by)), feed)
+
+
+def _is_order_by(piece: Column, feed: Feed) -> Column:
     column = feed.column(feed.order_by)
-    if column.type == "string":
-        return sf.size(pieces) == fields  # any text is a value, so the number of fields must do
-    return typed(trimmed(piece), column, feed.time_zone).isNotNull() | (piece == _STANDS_FOR_QUOTED)
+    text = sf.nullif(sf.btrim(piece, sf.lit(BLANKS + '"')), sf.lit(""))
+    return typed(text, column, feed.time_zone).isNotNull()

@@ -133,6 +133,6 @@ def test_a_run_ends_in_a_true_state_whatever_is_killed_and_when(rig: Rig, kill: 
         rig.restore()
         wait_for(lambda: "result_state" in rig.service.state(run_id), 60)  # noqa: B023 - used in this round only
         results.append(assert_true(rig, run_id, mark))
-        undisturbed(rig, f"{mark}-after")
+        seconds = undisturbed(rig, f"{mark}-after")
     assert "FAILED" in results  # or the moments were all too late
     print(f"{kill.__name__}: {results}")

@@ -3,16 +3,19 @@
 import shlex
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from google.cloud.storage import Bucket
 
 from local.spark_server import spark_server_command, spark_server_env
 from local.stack import control
 from local.stack.home import Home, StackState
 from local.stack.processes import end, free_port, identify, listens, spawn, tail
+from tests.bucket_server import BucketServer, new_client, new_server
 
 REPO = Path(__file__).resolve().parent.parent
 SPARK_START_SECONDS = 90
@@ -24,6 +27,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "stack" in getattr(item, "fixturenames", ()))
 
 
+@pytest.fixture(scope="session")
+def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BucketServer]:
+    """One bucket server for all tests that do not restart or spoil it."""
+    with new_server(tmp_path_factory.mktemp("bucket")).running() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket_environment(bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the stack tells the bucket's clients, Airflow's connection included."""
+    for name in ("STORAGE_EMULATOR_HOST", "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"):
+        monkeypatch.setenv(name, bucket_server.environment[name])
+
+
+@pytest.fixture
+def bucket(bucket_environment: None) -> Bucket:
+    """An empty bucket."""
+    return new_client().create_bucket(f"orders-{uuid.uuid4().hex[:8]}")
+
+
 @dataclass(frozen=True)
 class SparkRemote:
     """A running Spark Connect server: its address for clients and the folder that holds its tables."""
@@ -33,14 +56,14 @@ class SparkRemote:
 
 
 @pytest.fixture(scope="session")
-def spark_remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRemote]:
-    """A Spark Connect server with Delta and no bucket."""
+def spark_remote(bucket_server: BucketServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkRemote]:
+    """A Spark Connect server with Delta, and the bucket server as its gs://."""
     home = tmp_path_factory.mktemp("spark")
     lakehouse = home / "lakehouse"
     lakehouse.mkdir()
     port = free_port()
     log = home / "spark.log"
-    command = spark_server_command(lakehouse, REPO / ".local" / "jars", port, None)
+    command = spark_server_command(lakehouse, REPO / ".local" / "jars", port, bucket_server.url)
     server = spawn(command, env=spark_server_env(), cwd=home, log=log)
     leader = identify(server.pid)
     try:

@@ -9,7 +9,7 @@ from ingestion.feeds import Feed
 from ingestion.operators.archive_files import ArchiveFilesOperator
 from tests.ingestion.test_batch import FIRST, NAME, must_plan, names, put
 
-pytestmark = pytest.mark.usefixtures("google_connection")
+pytestmark = pytest.mark.usefixtures("bucket_environment")
 
 
 def archive(feed: Feed, bucket: Bucket, merged: str) -> list[str]:

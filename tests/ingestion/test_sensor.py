@@ -26,7 +26,7 @@ LIMIT_SECONDS = 20
 
 
 @pytest.fixture(autouse=True)
-def airflow(google_connection: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def airflow(bucket_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection, and no other run queued."""
     monkeypatch.setattr(sensor, "another_run_waits", lambda dag_id: False)
 

@@ -11,7 +11,7 @@ import pytest
 from google.api_core.exceptions import BadRequest
 from google.cloud.storage import Blob, Bucket
 
-from tests.local.bucket.conftest import BucketServer, new_client
+from tests.bucket_server import BucketServer, new_client
 from tests.local.bucket.test_objects import NAME, found, names, put
 
 Call = Callable[[Bucket, int], object]

@@ -9,7 +9,7 @@ import pytest
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
 
-from tests.local.bucket.conftest import BucketServer, new_client
+from tests.bucket_server import BucketServer, new_client
 
 MIB = 1024 * 1024
 NAME = "source/order_tracking_2026_11_20.csv"

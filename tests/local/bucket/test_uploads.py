@@ -9,7 +9,7 @@ import httpx
 import pytest
 from google.cloud.storage import Bucket
 
-from tests.local.bucket.conftest import BucketServer
+from tests.bucket_server import BucketServer
 from tests.local.bucket.test_objects import found, names, put
 
 QUARTER_MIB = 256 * 1024

@@ -37,6 +37,7 @@ class Column(_Strict):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
     type: str = "string"
     formats: list[str] = Field(default_factory=list, description="Spark datetime patterns, tried in order")
+    optional: bool = Field(default=False, description="whether a file may lack it, as those of before it was added do")
 
     @field_validator("type")
     @classmethod
@@ -117,6 +118,9 @@ class Feed(_Strict):
         for column in [*self.key, self.order_by]:
             if column not in names:
                 raise ValueError(f"key and order_by name columns of the feed; {column!r} is not one")
+        for column in self.columns:
+            if column.optional and column.name in (*self.key, self.order_by):
+                raise ValueError(f"{column.name} is of the key or order_by, which every file must have: not optional")
         order_type = next(column.type for column in self.columns if column.name == self.order_by)
         if order_type not in ("timestamp", "date"):
             raise ValueError(f"order_by must be a timestamp or date, {self.order_by} is a {order_type}")

@@ -109,11 +109,12 @@ def _first_record(feed: Feed, head: bytes, whole: bool) -> list[str] | Rejection
 
 def _check_names(feed: Feed, names: list[str]) -> list[str] | Rejection:
     expected = [column.name for column in feed.columns]
+    required = [column.name for column in feed.columns if not column.optional]
     if not set(names) & set(expected):
         return Rejection("no_header", f"the first line names none of the columns {', '.join(expected)}")
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         return Rejection("duplicate_column", f"column named twice: {', '.join(doubled)}")
-    if missing := [name for name in expected if name not in names]:
+    if missing := [name for name in required if name not in names]:
         return Rejection("missing_column", f"no column {', '.join(missing)}")
     if unknown := [name or "(blank)" for name in names if name not in expected]:
         return Rejection(

@@ -21,11 +21,15 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Column:
-    """A business column. `type` is a Spark SQL type; `formats` are Spark datetime patterns, tried in order."""
+    """A business column. `type` is a Spark SQL type; `formats` are Spark datetime patterns, tried in order.
+
+    A file may lack an `optional` column, and its rows then have NULL there.
+    """
 
     name: str
     type: str
     formats: tuple[str, ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,12 @@ def parse_manifest(document: dict[str, Any]) -> Manifest:
 
 def _feed(document: dict[str, Any]) -> Feed:
     columns = tuple(
-        Column(column["name"], column["type"].replace(" ", "").lower(), tuple(column.get("formats", ())))
+        Column(
+            name=column["name"],
+            type=column["type"].replace(" ", "").lower(),
+            formats=tuple(column.get("formats", ())),
+            optional=column.get("optional", False),
+        )
         for column in document["columns"]
     )
     return Feed(
@@ -158,8 +167,9 @@ def _check(manifest: Manifest) -> None:
         raise ValueError(f"column names that start with '_' are kept for lineage: {', '.join(reserved)}")
     if unknown := sorted({*manifest.feed.key, manifest.feed.order_by} - names):
         raise ValueError(f"key or order_by names no column: {', '.join(unknown)}")
+    required = {column.name for column in manifest.feed.columns if not column.optional}
     for file in manifest.files:
-        if len(file.columns) != len(names) or set(file.columns) != names:
+        if len(set(file.columns)) != len(file.columns) or not required <= set(file.columns) <= names:
             raise ValueError(f"the columns of {file.object} are not those of feed {manifest.feed.name}")
         if not _SAFE_NAME.fullmatch(file.input_name):
             raise ValueError(

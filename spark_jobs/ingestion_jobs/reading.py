@@ -12,8 +12,8 @@ from ingestion_jobs.runaway import swallowed_lines
 from ingestion_jobs.typing_rules import BLANKS
 
 CORRUPT = "_corrupt_record"
-# A record of more fields than this makes Spark fail the whole file.
-MAX_COLUMNS = 100_000
+# A record of more fields makes Spark fail the whole batch. The parser makes arrays of that size for each file.
+MAX_FIELDS = 2_000_000
 # monotonically_increasing_id is the partition's number above these bits and the row's position in it below.
 _POSITION_BITS = 33
 
@@ -42,6 +42,7 @@ def _read_group(spark: SparkSession, feed: Feed, header: tuple[str, ...], files:
         .where(sf.col(CORRUPT).isNull() | (sf.btrim(CORRUPT, sf.lit(BLANKS)) != ""))
         .select("*", sf.monotonically_increasing_id().alias("_id"), sf.col("_metadata").alias("_file"))
     )
+    absent = [sf.lit(None).cast("string").alias(column.name) for column in feed.columns if column.name not in header]
     alone = len(files) == 1 and feed.multiline
     record = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if alone else _position_in_file()
     file_of = _file_facts(files)
@@ -57,6 +58,7 @@ def _read_group(spark: SparkSession, feed: Feed, header: tuple[str, ...], files:
         )
         .where((sf.col("_record") > 0) | ~_is_header(header))
         .withColumn("_swallowed", swallowed_lines(feed, header, CORRUPT))
+        .select("*", *absent)
     )
 
 
@@ -74,7 +76,7 @@ def _parse(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list
         # With pruning a query that needs few columns does not see every corrupt record.
         "columnPruning": False,
         "multiLine": feed.multiline,
-        "maxColumns": MAX_COLUMNS,
+        "maxColumns": min(2 + max(file.size for file in files), MAX_FIELDS),
     }
     if feed.multiline:
         # Else line ends are guessed from the file's first, CRLF in quotes is rewritten, and mixed ends join two rows.

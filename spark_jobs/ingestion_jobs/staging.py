@@ -52,8 +52,9 @@ def stage(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
 
 
 def _write_staging(spark: SparkSession, manifest: Manifest) -> None:
-    rows = typed_rows(read_files(spark, manifest), manifest.feed).withColumn("_batch_id", sf.lit(manifest.batch_id))
     try:
+        # Classic Spark looks for the files here, Spark Connect only when it writes.
+        rows = typed_rows(read_files(spark, manifest), manifest.feed).withColumn("_batch_id", sf.lit(manifest.batch_id))
         repeat_on_conflict(
             f"writing {manifest.tables.staging}", lambda: _overwrite(rows, manifest.tables.staging, in_batch(manifest))
         )
@@ -73,7 +74,10 @@ def _unreadable(manifest: Manifest, message: str) -> str:
     reason = message.strip().splitlines()[0]
     for file in manifest.files:
         if file.input.rsplit("://", 1)[-1] in message:
-            return f"cannot read {file.input}, pinned copy of {file.object}: clear plan_batch to pin it anew ({reason})"
+            return (
+                f"cannot read {file.input}, pinned copy of {file.object}: clear plan_batch to pin it anew; "
+                f"if that does not help, take {file.object} out of source/ and clear plan_batch ({reason})"
+            )
     return f"cannot read an input of batch {manifest.batch_id}: clear plan_batch to pin it anew ({reason})"
 
 

@@ -46,6 +46,10 @@ def test_what_a_manifest_freezes_is_read_back_as_the_same_feed(tmp_path: Path) -
         ({"columns": [{"name": "id", "type": "text"}]}, "parcels.yaml: columns.0.type: unknown type 'text'"),
         ({"columns": [{"name": "id"}, {"name": "ID"}]}, "columns named twice (Delta does not tell case apart): ID, id"),
         ({"columns": [{"name": "id", "formats": ["yyyy"]}]}, "formats are for dates and timestamps, id is a string"),
+        (
+            {"key": ["id"], "columns": [{"name": "id", "optional": True}, *MINIMAL["columns"][1:]]},
+            "id is of the key or order_by, which every file must have: not optional",
+        ),
         ({"pattern": "("}, "parcels.yaml: pattern: not a regular expression"),
         ({"time_zone": "Mars/Base"}, "parcels.yaml: time_zone: unknown time zone 'Mars/Base'"),
         ({"limits": {"files": 0}}, "parcels.yaml: limits.files: Input should be greater than 0"),

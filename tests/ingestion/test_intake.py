@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ingestion.feeds import Feed, Limits
+from ingestion.feeds import Column, Feed, Limits
 from ingestion.intake import HEAD_BYTES, Rejection, StoredObject, file_date, header, unrecognised, within_limits
 
 COLUMNS = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp"
@@ -57,6 +57,16 @@ def test_a_file_that_cannot_be_read_says_why(feed: Feed, content: bytes, code: s
     assert isinstance(rejection, Rejection)
     assert rejection.code == code
     assert says in rejection.reason
+
+
+def test_a_file_may_lack_an_optional_column_and_no_other(feed: Feed) -> None:
+    wider = feed.model_copy(update={"columns": [*feed.columns, Column(name="carrier", optional=True)]})
+    old, new = f"{COLUMNS}\n".encode(), f"carrier,{COLUMNS}\n".encode()
+    assert header(wider, stored(len(old)), old) == NAMES
+    assert header(wider, stored(len(new)), new) == ["carrier", *NAMES]
+    lacking = header(wider, stored(100), b"carrier,status\n")
+    assert isinstance(lacking, Rejection)
+    assert lacking.reason.startswith("no column order_num, tracking_num")
 
 
 def test_a_file_stored_compressed_is_refused(feed: Feed) -> None:

@@ -16,6 +16,7 @@ from local.stack import control
 from local.stack.home import Home, StackState
 from local.stack.processes import end, free_port, identify, listens, spawn, tail
 from tests.bucket_server import BucketServer, new_client, new_server
+from tests.local.databricks.harness import START_SECONDS, Service, healthy, start_service, wait_for
 
 REPO = Path(__file__).resolve().parent.parent
 SPARK_START_SECONDS = 90
@@ -75,6 +76,17 @@ def spark_remote(bucket_server: BucketServer, tmp_path_factory: pytest.TempPathF
         yield SparkRemote(f"sc://127.0.0.1:{port}", lakehouse)
     finally:
         end({leader: signal.SIGTERM}, seconds=10)
+
+
+@pytest.fixture(scope="session")
+def service(spark_remote: SparkRemote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One Databricks service for all tests that leave it running."""
+    service = start_service(tmp_path_factory.mktemp("databricks"), spark_remote.remote)
+    try:
+        wait_for(lambda: healthy(service), START_SECONDS)
+        yield service
+    finally:
+        service.terminate()
 
 
 @dataclass(frozen=True)

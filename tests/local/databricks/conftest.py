@@ -1,6 +1,5 @@
 """A running service for the tests, and the two stock clients that talk to it."""
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,17 +10,6 @@ from databricks.sdk import WorkspaceClient
 
 from tests.conftest import SparkRemote
 from tests.local.databricks.harness import START_SECONDS, TOKEN, Service, healthy, start_service, wait_for
-
-
-@pytest.fixture(scope="session")
-def service(spark_remote: SparkRemote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests that leave it running."""
-    service = start_service(tmp_path_factory.mktemp("databricks"), spark_remote.remote)
-    try:
-        wait_for(lambda: healthy(service), START_SECONDS)
-        yield service
-    finally:
-        service.terminate()
 
 
 @pytest.fixture
@@ -41,14 +29,7 @@ def make_hook(service: Service, monkeypatch: pytest.MonkeyPatch) -> Callable[[st
     """Makes Airflow's Databricks hook, with a connection to the service and a token."""
 
     def make(token: str) -> DatabricksHook:
-        connection = {
-            "conn_type": "databricks",
-            "host": "127.0.0.1",
-            "schema": "http",
-            "port": service.port,
-            "extra": {"token": token},
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_DATABRICKS_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW_CONN_DATABRICKS_DEFAULT", service.connection(token))
         return DatabricksHook(retry_limit=1)
 
     return make

@@ -1,5 +1,6 @@
 """Starting the service and talking to it, for the tests of this folder."""
 
+import json
 import os
 import signal
 import socket
@@ -34,6 +35,11 @@ class Service:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def connection(self, token: str = TOKEN) -> str:
+        """Airflow's connection to it, as an environment variable holds it."""
+        address = {"conn_type": "databricks", "host": "127.0.0.1", "schema": "http", "port": self.port}
+        return json.dumps(address | {"password": token})
 
     def script(self, name: str, text: str) -> str:
         """Put a script into the workspace; returns its path there."""

@@ -1,32 +1,21 @@
 """Airflow's own DatabricksSubmitRunOperator against the service, waiting and deferred."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.databricks.hooks.databricks import DatabricksHook
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
-from airflow.triggers.base import BaseTrigger
 
 from tests.local.databricks.harness import Service, payload
-
-
-class TaskInstance:
-    """What the operator asks of its context: somewhere to leave the run's id and page."""
-
-    def __init__(self) -> None:
-        self.xcom: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: object) -> None:
-        self.xcom[key] = value
+from tests.operators import execute_deferred, new_context
 
 
 @pytest.fixture
 def context(hook: DatabricksHook) -> dict[str, Any]:
     """A context, and through `hook` the connection."""
-    return {"ti": TaskInstance()}
+    return new_context()
 
 
 def wait(operator: DatabricksSubmitRunOperator, context: dict[str, Any]) -> None:
@@ -34,21 +23,8 @@ def wait(operator: DatabricksSubmitRunOperator, context: dict[str, Any]) -> None
 
 
 def defer(operator: DatabricksSubmitRunOperator, context: dict[str, Any]) -> None:
-    """Do what Airflow does with a deferred task: carry the trigger over as text, await its event, go on with it."""
     operator.deferrable = True
-    with pytest.raises(TaskDeferred) as deferred:
-        operator.execute(context)
-    path, arguments = deferred.value.trigger.serialize()
-    trigger = type(deferred.value.trigger)(**arguments)
-    assert path.endswith(type(trigger).__name__)
-    event = asyncio.run(first_event(trigger))
-    getattr(operator, deferred.value.method_name)(context, event)
-
-
-async def first_event(trigger: BaseTrigger) -> dict[str, Any]:
-    async for event in trigger.run():
-        return event.payload
-    raise AssertionError("the trigger ended without an event")
+    execute_deferred(operator, context)
 
 
 def operator(body: dict[str, Any]) -> DatabricksSubmitRunOperator:

@@ -33,7 +33,8 @@ def _archive_file(bucket: Bucket, file: BatchFile) -> None:
     pinned = storage.find(bucket, file.input.removeprefix(f"gs://{bucket.name}/"))
     if pinned is not None:
         # Kept on the copy, so that a backfill from the archive loads the file under its first identity.
-        storage.copy(bucket, pinned, file.archive, {"delivered-at": file.delivered_at.isoformat()})
+        identity = {"object": file.object, "generation": str(file.generation)}
+        storage.copy(bucket, pinned, file.archive, identity | {"delivered-at": file.delivered_at.isoformat()})
     archived = storage.find(bucket, file.archive)
     if archived is None:
         raise ArchiveError(

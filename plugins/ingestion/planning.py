@@ -102,9 +102,15 @@ def _delivered(objects: Iterable[StoredObject]) -> list[Candidate]:
 
 
 def _archived(feed: Feed, item: StoredObject) -> Candidate:
-    name, generation = first_identity(feed, item.name)
-    delivered_at = item.metadata.get("delivered-at")
-    return Candidate(item, name, generation, datetime.fromisoformat(delivered_at) if delivered_at else item.created)
+    noted = item.metadata
+    # A file laid into the archive by other means has its identity in its name alone.
+    name, generation = (
+        (noted["object"], int(noted["generation"]))
+        if {"object", "generation"} <= noted.keys()
+        else first_identity(feed, item.name)
+    )
+    delivered_at = datetime.fromisoformat(noted["delivered-at"]) if "delivered-at" in noted else item.created
+    return Candidate(item, name, generation, delivered_at)
 
 
 def _pin(

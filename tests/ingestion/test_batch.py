@@ -160,6 +160,15 @@ def test_a_file_from_the_archive_keeps_its_first_identity(bucket: Bucket, feed: 
     assert planned(bucket, feed, "b3", date(2026, 11, 19)) is None
 
 
+def test_the_first_identity_survives_a_name_that_looks_like_a_generation(bucket: Bucket, feed: Feed) -> None:
+    dated = feed.model_copy(update={"pattern": r"orders\.(?P<date>\d{8})"})
+    generation = put(bucket, "source/orders.20261120", FIRST)
+    archive(bucket, must_plan(bucket, dated, "b1"))
+    assert names(bucket, "archive/") == [f"archive/order_tracking/2026-11-20/orders.{generation}.20261120"]
+    (again,) = must_plan(bucket, dated, "b2", date(2026, 11, 20)).files
+    assert (again.object, again.generation) == ("source/orders.20261120", generation)
+
+
 def test_a_source_file_already_archived_is_planned_once_in_a_backfill(bucket: Bucket, feed: Feed) -> None:
     generation = put(bucket, NAME, FIRST)
     bucket.copy_blob(bucket.blob(NAME), bucket, f"{ARCHIVED}.{generation}.csv")

@@ -99,6 +99,19 @@ def test_sdk_runs_a_script(service: Service, sdk: WorkspaceClient) -> None:
         sdk.jobs.get_run_output(run.run_id)
 
 
+def test_sdk_tells_a_failure_a_timeout_and_a_known_token(service: Service, sdk: WorkspaceClient) -> None:
+    failing = sdk_task(service.script("fails.py", "raise ValueError('row 3')"))
+    run = sdk.jobs.submit(**failing, idempotency_token="sdk-once").result()
+    assert run.state.result_state is jobs.RunResultState.FAILED
+    assert run.status.termination_details.type is jobs.TerminationTypeType.CLIENT_ERROR
+    assert sdk.jobs.get_run_output(run.tasks[0].run_id).error == "ValueError: row 3"
+    assert sdk.jobs.submit(**failing, idempotency_token="sdk-once").run_id == run.run_id
+
+    slow = sdk.jobs.submit_and_wait(**sdk_task(service.script("forever.py", FOREVER)), timeout_seconds=1)
+    assert slow.state.result_state is jobs.RunResultState.TIMEDOUT
+    assert slow.state.user_cancelled_or_timedout is True
+
+
 def test_sdk_cancels_and_lists(service: Service, sdk: WorkspaceClient) -> None:
     waiting = sdk.jobs.submit(**sdk_task(service.script("forever.py", FOREVER)))
     wait_for(lambda: began(service, waiting.run_id))

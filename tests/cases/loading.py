@@ -1,0 +1,91 @@
+"""All cases through the real code, together: planned, staged, merged and archived, batch by batch."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+from google.cloud.storage import Bucket
+from pyspark.sql import SparkSession
+
+from ingestion.archiving import archive
+from ingestion.feeds import Feed
+from ingestion.manifest import Manifest, manifest_name
+from ingestion.planning import Request, plan, read_manifest
+from ingestion_jobs.merging import merge
+from ingestion_jobs.staging import stage
+from tests.cases.suite import Case, CaseError, Delivery, Row
+
+# Batches of one step, in case a feed's limits make several of it.
+MAX_BATCHES = 5
+
+
+@dataclass
+class Suite:
+    """The cases on their way through the real code, and what it said of them."""
+
+    bucket: Bucket
+    spark: SparkSession
+    schema: str
+    tables: Path
+    feeds: dict[str, Feed]
+    generations: dict[tuple[str, int], Delivery] = field(default_factory=dict)
+    manifests: list[Manifest] = field(default_factory=list)
+    staged: list[dict[str, Any]] = field(default_factory=list)
+    replay_writes: dict[date, int] = field(default_factory=dict)
+    _read: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def load(self, cases: list[Case]) -> None:
+        """Deliver and load all of them, step by step."""
+        for step in range(1, max(case.steps for case in cases) + 1):
+            for delivery in (item for case in cases for item in case.deliveries if item.step == step):
+                blob = self.bucket.blob(delivery.object)
+                blob.upload_from_string(delivery.content, content_type="text/csv")
+                self.generations[delivery.object, int(blob.generation)] = delivery
+            for feed in self.feeds.values():
+                self._live(feed, step)
+            for feed_name, day in ((case.feed_name, day) for case in cases for day in case.replays(step)):
+                writes = self._batch(self.feeds[feed_name], f"s{step}-replay-{day}", day)
+                if writes is None:
+                    raise CaseError(f"nothing of {day} is in the archive to be replayed")
+                self.replay_writes[day] = writes
+
+    def _live(self, feed: Feed, step: int) -> None:
+        """Run batches until nothing waits, as the DAG does."""
+        for number in range(1, MAX_BATCHES + 1):
+            if self._batch(feed, f"s{step}-{number}") is None:
+                return
+        raise CaseError(f"after {MAX_BATCHES} batches files of {feed.name} still wait in source/")
+
+    def _batch(self, feed: Feed, batch_id: str, day: date | None = None) -> int | None:
+        """Rows that a batch wrote to the target; None if there was nothing to load."""
+        run_type = "backfill" if day else "scheduled"
+        if plan(self.bucket, feed, Request(batch_id, feed.name, "run", run_type, self.schema, day)) is None:
+            return None
+        manifest = read_manifest(self.bucket, feed, batch_id)
+        self.manifests.append(manifest)
+        written = 0
+        if manifest.files:  # else the DAG skips both jobs
+            uri = f"gs://{self.bucket.name}/{manifest_name(feed, batch_id)}"
+            self.staged += stage(self.spark, uri)["files"]
+            merged = merge(self.spark, uri)
+            written = merged["rows_inserted"] + merged["rows_updated"]
+        archive(self.bucket, manifest)
+        return written
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """All rows of a table, as delta-rs reads them; none if there is no such table."""
+        path = str(self.tables / table)
+        if table not in self._read and DeltaTable.is_deltatable(path):
+            reader = QueryBuilder().register("t", DeltaTable(path))
+            self._read[table] = pa.table(reader.execute("SELECT * FROM t").read_all()).to_pylist()
+        return self._read.get(table, [])
+
+    def named(self, object_name: str, generation: int) -> Row:
+        """A generation as the cases call it."""
+        delivery = self.generations.get((object_name, generation))
+        if delivery is None:
+            return (("file", object_name), ("delivery", f"unknown generation {generation}"))
+        return (("file", delivery.file), ("delivery", str(delivery.step)))

@@ -86,7 +86,7 @@ def header(feed: Feed, file: StoredObject, head: bytes) -> list[str] | Rejection
         return Rejection("too_large", f"{file.size} bytes; the feed takes files of up to {feed.limits.bytes}")
     if kind := next((kind for magic, kind in COMPRESSED.items() if head.startswith(magic)), file.content_encoding):
         return Rejection("compressed", f"the file is compressed ({kind}); deliver it as plain text")
-    if head.startswith(UTF16_MARKS) or b"\x00" in head:
+    if head.startswith(UTF16_MARKS) or b"\x00" in head.split(b"\n", 1)[0]:
         return Rejection("encoding", "the file is not UTF-8 text (UTF-16 or binary); deliver it as UTF-8")
     names = _first_record(feed, head, whole=len(head) == file.size)
     return names if isinstance(names, Rejection) else _check_names(feed, names)

@@ -36,12 +36,7 @@ def read_files(spark: SparkSession, manifest: Manifest) -> DataFrame:
 def _read_group(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
     """The records of files with the same header, in one read: 365 reads in a union take half a minute to plan."""
     fields = [sf.col(quoted(name)) for name in header]
-    rows = (
-        _parse(spark, feed, header, files)
-        # A line of blanks is no record; in a file with CRLF an empty line still holds its CR.
-        .where(sf.col(CORRUPT).isNull() | (sf.btrim(CORRUPT, sf.lit(BLANKS)) != ""))
-        .select("*", sf.monotonically_increasing_id().alias("_id"), sf.col("_metadata").alias("_file"))
-    )
+    rows = (_parse if feed.multiline else _parse_lines)(spark, feed, header, files)
     absent = [sf.lit(None).cast("string").alias(column.name) for column in feed.columns if column.name not in header]
     alone = len(files) == 1 and feed.multiline
     record = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if alone else _position_in_file()
@@ -63,25 +58,58 @@ def _read_group(spark: SparkSession, feed: Feed, header: tuple[str, ...], files:
 
 
 def _parse(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
+    """The fields of each record, `_corrupt_record`, `_id`, which rises within a file, and `_file`, its `_metadata`."""
     schema = StructType([StructField(name, StringType()) for name in (*header, CORRUPT)])
-    options = {
+    options = _csv_options(feed, files) | {
         # The header is read as record 0, which shows for free whether it is the one plan_batch saw.
         "header": False,
+        "encoding": "UTF-8",
+        # With pruning a query that needs few columns does not see every corrupt record.
+        "columnPruning": False,
+        "multiLine": True,
+        # Else line ends are guessed from the file's first, CRLF in quotes is rewritten, and mixed ends join two rows.
+        "lineSep": "\n",
+    }
+    records = spark.read.schema(schema).options(**options).csv([file.input for file in files])
+    # A line of blanks is no record; in a file with CRLF an empty line still holds its CR.
+    return records.where(sf.col(CORRUPT).isNull() | ~_is_blank(sf.col(CORRUPT))).select("*", *_place())
+
+
+def _parse_lines(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
+    """The same for records of one line each. The parser closes a quote at the end of a line in silence: seen here."""
+    lines = spark.read.option("lineSep", "\n").text([file.input for file in files])
+    line = sf.regexp_replace(sf.rtrim(sf.col("value"), sf.lit("\r")), "^\ufeff", "")
+    lines = lines.where(~_is_blank(line)).select(line.alias("_line"), *_place())
+    schema = ", ".join(f"{quoted(name)} STRING" for name in (*header, CORRUPT))
+    options = {name: str(value) for name, value in _csv_options(feed, files).items()}
+    quotes = sf.length(sf.regexp_replace("_line", '[^"]', ""))
+    opens_one = sf.col("_line").rlike(f'(^|\\Q{feed.delimiter}\\E)"')
+    unclosed = sf.when(opens_one & (quotes % 2 == 1), sf.col("_line"))
+    return lines.withColumn("_row", sf.from_csv("_line", schema, options)).select(
+        *(sf.col(f"_row.{quoted(name)}") for name in header),
+        sf.coalesce(sf.col(f"_row.{CORRUPT}"), unclosed).alias(CORRUPT),
+        "_id",
+        "_file",
+    )
+
+
+def _csv_options(feed: Feed, files: list[SourceFile]) -> dict[str, str | int | bool]:
+    return {
         "sep": feed.delimiter,
         "quote": '"',
         "escape": '"',
-        "encoding": "UTF-8",
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": CORRUPT,
-        # With pruning a query that needs few columns does not see every corrupt record.
-        "columnPruning": False,
-        "multiLine": feed.multiline,
         "maxColumns": min(2 + max(file.size for file in files), MAX_FIELDS),
     }
-    if feed.multiline:
-        # Else line ends are guessed from the file's first, CRLF in quotes is rewritten, and mixed ends join two rows.
-        options["lineSep"] = "\n"
-    return spark.read.schema(schema).options(**options).csv([file.input for file in files])
+
+
+def _place() -> list[Column]:
+    return [sf.monotonically_increasing_id().alias("_id"), sf.col("_metadata").alias("_file")]
+
+
+def _is_blank(text: Column) -> Column:
+    return sf.btrim(text, sf.lit(BLANKS)) == ""
 
 
 def _position_in_file() -> Column:

@@ -114,11 +114,12 @@ def _pages(service: JobsService, base_url: str) -> APIRouter:
         return HTMLResponse(page.task_page(run, task, service.store.read_log(task, page.LOG_BYTES)))
 
     @router.get("/runs/{run_id}/log")
-    async def more_log(run_id: int, since: int) -> dict[str, Any]:
+    async def more_log(run_id: int, since: Annotated[int, Query(ge=0)]) -> dict[str, Any]:
         run, task = _find(service, run_id)
         task = task or run.tasks[0]
         part = service.store.read_log(task, page.LOG_BYTES, since)
-        return {"text": part.text, "end": part.end, "state": page.state_name(task.state)}
+        gap = "\n[...]\n" if part.truncated else ""
+        return {"text": gap + part.text, "end": part.end, "state": page.state_name(task.state)}
 
     @router.get("/")
     async def index() -> HTMLResponse:

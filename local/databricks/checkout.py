@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 from local.databricks.models import GitSource
+
+GIT_SECONDS = 600
 
 
 class CheckoutError(Exception):
@@ -32,12 +35,17 @@ async def _git(folder: Path, *arguments: str) -> str:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     try:
-        output, errors = await process.communicate()
+        async with asyncio.timeout(GIT_SECONDS):
+            output, errors = await process.communicate()
+    except TimeoutError as error:
+        raise CheckoutError(f"git {arguments[0]} took more than {GIT_SECONDS} s") from error
     finally:
-        if process.returncode is None:  # cancelled
-            process.kill()
+        if process.returncode is None:
+            # With its helpers: they hold its pipes, and may wait for a server for minutes.
+            os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if process.returncode:
         raise CheckoutError(errors.decode(errors="replace").strip() or f"git {arguments[0]} failed")

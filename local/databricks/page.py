@@ -29,6 +29,7 @@ async function follow() {
   let wait = 1000;
   try {
     const answer = await fetch(`/runs/${log.dataset.run}/log?since=${since}`);
+    if (!answer.ok) throw new Error(answer.status);
     const part = await answer.json();
     const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 40;
     log.append(part.text);

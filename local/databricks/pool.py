@@ -9,11 +9,14 @@ import signal
 import sys
 from pathlib import Path
 
+import psutil
+
 from local.databricks.engine import Engine
 
 log = logging.getLogger(__name__)
 
 SPARES = 2
+KILLED_SECONDS = 10
 RUNNER = Path(__file__).with_name("runner.py")
 # Serverless has no environment variables of the user: a script sees what a process needs, not what the stack was given.
 INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "USER")
@@ -78,11 +81,17 @@ class Runner:
         return json.loads(answer)
 
     async def kill(self) -> None:
-        """End the process and all it started."""
+        """End the process and all it started, but for what made itself an orphan."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()  # also those that left the group
         with contextlib.suppress(ProcessLookupError):  # nothing of the group is left
             os.killpg(self.process.pid, signal.SIGKILL)
-        await self.process.wait()
-        await asyncio.shield(self._ready)
+        try:
+            await asyncio.wait_for(self.process.wait(), KILLED_SECONDS)
+        except TimeoutError:
+            log.warning("something that process %d left behind holds its pipes", self.process.pid)
 
 
 def _ending(code: int) -> str:

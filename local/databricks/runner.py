@@ -56,7 +56,7 @@ REFUSED_CALLS = {
     Catalog: {"cacheTable": "CACHE TABLE", "refreshTable": "REFRESH TABLE"},
 }
 _BEFORE = r"(?is)(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-SET_STATEMENT = re.compile(_BEFORE + r"(?:SET\s+`?(?P<key>[\w.]+)`?\s*=|RESET\s+`?(?P<reset>[\w.]+))")
+SET_STATEMENT = re.compile(_BEFORE + r"(?:SET\s+`?(?P<key>[^\s=`;]+)`?\s*=|RESET\s+`?(?P<reset>[^\s`;]+))")
 REFUSED_STATEMENT = re.compile(
     _BEFORE + r"(?:CREATE\s+(?:OR\s+REPLACE\s+)?)?"
     r"(?P<what>CACHE\s+(?:LAZY\s+)?TABLE|REFRESH\s+TABLE|GLOBAL\s+TEMP(?:ORARY)?\s+VIEW)\b"
@@ -98,9 +98,14 @@ def run_script(script: str, parameters: list[str]) -> dict[str, str | None]:
         exec(compile(Path(script).read_bytes(), script, "exec"), module.__dict__)  # noqa: S102 - how Databricks runs it
     except BaseException as error:  # SystemExit and KeyboardInterrupt fail a run like any other
         message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        trace = traceback.format_exception(error.with_traceback(_own_frames_cut(error.__traceback__)))
-        return {"error": message[:MAX_ERROR_CHARS], "error_trace": "".join(trace)[-MAX_ERROR_CHARS:]}
+        trace = "".join(traceback.format_exception(error.with_traceback(_own_frames_cut(error.__traceback__))))
+        return {"error": _as_utf8(message)[:MAX_ERROR_CHARS], "error_trace": _as_utf8(trace)[-MAX_ERROR_CHARS:]}
     return {"error": None, "error_trace": None}
+
+
+def _as_utf8(text: str) -> str:
+    """The text without what UTF-8 cannot hold: names of files that are not UTF-8 come as such characters."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _own_frames_cut(trace: types.TracebackType | None) -> types.TracebackType | None:

@@ -1,6 +1,7 @@
 """Runs and their states, kept as one JSON file and one log file each, so that they survive a restart."""
 
 import codecs
+import logging
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from local.databricks.models import SubmitRun, SubmitTask
 from local.databricks.states import BLOCKED, PENDING, RUNNING, SUCCEEDED, SUCCEEDED_WITH_FAILURES, TERMINATING, State
+
+log = logging.getLogger(__name__)
 
 MAX_LOG_BYTES = 5 * 1024 * 1024
 # As at Databricks. Their logs may have 5 MB each, so there is a limit in number as well.
@@ -63,7 +66,7 @@ class Run(BaseModel):
         return cause.state.model_copy(update={"message": message})
 
     def _state_under_way(self, states: list[State]) -> State:
-        if TERMINATING in states:
+        if TERMINATING in states and RUNNING not in states:
             return TERMINATING
         begun = any(state == RUNNING or state.over for state in states)
         return RUNNING if begun else PENDING
@@ -137,10 +140,10 @@ class RunStore:
             for n, task in enumerate(request.tasks)
         ]
         run = Run(run_id=run_id, request=request, started_at=now, tasks=tasks)
+        self._write(run)
         self._runs[run_id] = run
         if request.idempotency_token:
             self._tokens[request.idempotency_token] = run_id
-        self.save(run)
         self.trim()
         return run
 
@@ -168,7 +171,14 @@ class RunStore:
                 log.truncate()
 
     def save(self, run: Run) -> None:
-        """Write the run's file; a reader sees the old or the new one, never half of it."""
+        """Write the run's file. A full disk must not stop the run: its state here is the true one while this lives."""
+        try:
+            self._write(run)
+        except OSError:
+            log.exception("run %s could not be written", run.run_id)
+
+    def _write(self, run: Run) -> None:
+        """A reader sees the old file or the new one, never half of it."""
         path = self._record(run)
         draft = path.with_suffix(".tmp")
         draft.write_text(run.model_dump_json(exclude_unset=True))  # what was not sent stays so

@@ -87,12 +87,15 @@ class JobsService:
                 self._end_all(run, failure)
             over = {task.key: loop.create_future() for task in run.tasks}
             await asyncio.gather(*(self._in_turn(run, task, folder, over, stop) for task in run.tasks))
-            log.info("run %s ended: %s %s", run.run_id, run.state.result, run.state.message)
+        except Exception as error:  # the run must end, and say why, whatever happened to the service
+            log.exception("run %s", run.run_id)
+            self._end_all(run, _broken(error))
         finally:
             if timer:
                 timer.cancel()
             shutil.rmtree(folder, ignore_errors=True)
             del self._active[run.run_id]
+        log.info("run %s ended: %s %s", run.run_id, run.state.result, run.state.message)
         if not self._active and not self._stopping:
             await self.pool.fill()
 
@@ -124,10 +127,9 @@ class JobsService:
             if not task.state.over:
                 end = stop.result() if stop.done() else skipped(sent.run_if, upstream)
                 self._end(run, task, end or await self._execution.run(run, task, self._script(sent, git), stop))
-        except Exception as error:  # the run must end, and say why, whatever happened to the service
+        except Exception as error:  # as in _carry_out; the tasks that depend on this one must not wait for ever
             log.exception("run %s, task %s", run.run_id, task.key)
-            reason = f"The Jobs service could not carry out the run: {type(error).__name__}: {error}"
-            self._end(run, task, internal_error(reason))
+            self._end(run, task, _broken(error))
         over[task.key].set_result(task.state)
 
     def _script(self, sent: SubmitTask, git: Path) -> Path:
@@ -146,3 +148,7 @@ class JobsService:
         if end.life_cycle == "INTERNAL_ERROR":
             task.error = end.message  # clients that look for the reason read the output's error first
         self.store.save(run)
+
+
+def _broken(error: Exception) -> State:
+    return internal_error(f"The Jobs service could not carry out the run: {type(error).__name__}: {error}")

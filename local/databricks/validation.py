@@ -102,6 +102,8 @@ def _git_mistakes(source: GitSource) -> list[str]:
 
 def _compute_mistakes(task: SubmitTask, environments: set[str]) -> list[str]:
     compute = [name for name in ("environment_key", "existing_cluster_id", "new_cluster") if getattr(task, name)]
+    if not compute and task.spark_python_task is None:
+        return []  # tasks of other types may need none; they are refused by name
     if not compute:
         return [
             f"An environment is required for serverless task {task.task_key}. Please provide an environment_key, "

@@ -97,8 +97,8 @@ def _first_record(feed: Feed, head: bytes, whole: bool) -> list[str] | Rejection
     text = head.decode("utf-8-sig", errors="replace")
     if "\n" not in text and not whole:
         return Rejection("no_header", f"no line ends within the first {HEAD_BYTES} bytes; is this a CSV file?")
-    # With quoted newlines Spark takes "\n" alone for the end of a line; to Python's csv a lone "\r" is one as well.
-    if feed.csv.multiline and "\r" in text.split("\n", 1)[0].rstrip("\r"):
+    # The jobs take "\n" alone for the end of a line; to Python's csv a lone "\r" is one as well.
+    if "\r" in text.split("\n", 1)[0].rstrip("\r"):
         return Rejection("line_ends", "the first line ends with a carriage return alone; deliver it with LF or CRLF")
     try:
         record = next(csv.reader(io.StringIO(text, newline=""), delimiter=feed.csv.delimiter, strict=True), [])

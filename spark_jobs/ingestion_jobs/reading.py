@@ -72,14 +72,14 @@ def _parse(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list
     }
     records = spark.read.schema(schema).options(**options).csv([file.input for file in files])
     # A line of blanks is no record; in a file with CRLF an empty line still holds its CR.
-    return records.where(sf.col(CORRUPT).isNull() | ~_is_blank(sf.col(CORRUPT))).select("*", *_place())
+    return records.where(sf.col(CORRUPT).isNull() | ~_is_blank(sf.col(CORRUPT), feed)).select("*", *_place())
 
 
 def _parse_lines(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
     """The same for records of one line each. The parser closes a quote at the end of a line in silence: seen here."""
     lines = spark.read.option("lineSep", "\n").text([file.input for file in files])
     line = sf.regexp_replace(sf.rtrim(sf.col("value"), sf.lit("\r")), "^\ufeff", "")
-    lines = lines.where(~_is_blank(line)).select(line.alias("_line"), *_place())
+    lines = lines.where(~_is_blank(line, feed)).select(line.alias("_line"), *_place())
     schema = ", ".join(f"{quoted(name)} STRING" for name in (*header, CORRUPT))
     options = {name: str(value) for name, value in _csv_options(feed, files).items()}
     quotes = sf.length(sf.regexp_replace("_line", '[^"]', ""))
@@ -108,8 +108,9 @@ def _place() -> list[Column]:
     return [sf.monotonically_increasing_id().alias("_id"), sf.col("_metadata").alias("_file")]
 
 
-def _is_blank(text: Column) -> Column:
-    return sf.btrim(text, sf.lit(BLANKS)) == ""
+def _is_blank(text: Column, feed: Feed) -> Column:
+    # A line of delimiters is a row, also where they are tabs.
+    return sf.btrim(text, sf.lit(BLANKS.replace(feed.delimiter, ""))) == ""
 
 
 def _position_in_file() -> Column:

@@ -9,14 +9,15 @@ column, mostly to the quote that opens it there. So one of its lines has the ord
 end if that column comes behind the field and else from its beginning, or its last line ends with that quote.
 """
 
-from functools import reduce
-
 from pyspark.sql import Column
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.manifest import Feed
 from ingestion_jobs.names import quoted
 from ingestion_jobs.typing_rules import BLANKS, trimmed, typed
+
+# Finding the delimiters outside of quotes takes the square of a line's length.
+LONGEST_ROW = 20_000
 
 
 def swallowed_lines(feed: Feed, header: tuple[str, ...], corrupt: str) -> Column:
@@ -38,11 +39,14 @@ def _ran_away(lines: Column, place: int, header: tuple[str, ...], feed: Feed) ->
     """Whether the lines of the field at `place` are the end of one row and the beginning of another."""
     order_by = header.index(feed.order_by)
     delimiter = f"\\Q{feed.delimiter}\\E"
-    # Delimiters in quotes separate nothing; but which quotes belong together is not sure here, so both are tried.
-    splits = (delimiter, rf'{delimiter}(?=(?:[^"]*"[^"]*")*[^"]*$)')
+    # Possessive, for Java's other repetitions of a group are recursive.
+    unquoted = rf'{delimiter}(?=(?:[^"]*+"[^"]*+")*+[^"]*+$)'
 
     def has_order_by(line: Column) -> Column:
-        return reduce(Column.__or__, (_has_order_by(sf.split(line, split), place, header, feed) for split in splits))
+        # Delimiters in quotes separate nothing; but which quotes belong together is not sure here, so both are tried.
+        plain = _has_order_by(sf.split(line, delimiter), place, header, feed)
+        is_short = sf.length(line) <= LONGEST_ROW
+        return plain | (is_short & _has_order_by(sf.split(line, unquoted), place, header, feed))
 
     sides = sf.slice(lines, 1, sf.size(lines) - 1) if place <= order_by else sf.slice(lines, 2, sf.size(lines))
     last = sf.split(sf.element_at(lines, -1), delimiter)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ingestion.feeds import Column, Feed, Limits
+from ingestion.feeds import Column, Csv, Feed, Limits
 from ingestion.intake import HEAD_BYTES, Rejection, StoredObject, file_date, header, unrecognised, within_limits
 
 COLUMNS = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp"
@@ -57,6 +57,14 @@ def test_a_file_that_cannot_be_read_says_why(feed: Feed, content: bytes, code: s
     assert isinstance(rejection, Rejection)
     assert rejection.code == code
     assert says in rejection.reason
+
+
+def test_carriage_returns_alone_end_no_line_of_one_line_rows_either(feed: Feed) -> None:
+    one_line = feed.model_copy(update={"csv": Csv(multiline=False)})
+    content = f"{COLUMNS}\r1,T1,,,,,\r".encode()
+    rejection = header(one_line, stored(len(content)), content)
+    assert isinstance(rejection, Rejection)
+    assert rejection.code == "line_ends"
 
 
 def test_a_file_may_lack_an_optional_column_and_no_other(feed: Feed) -> None:

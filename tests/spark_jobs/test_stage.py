@@ -107,6 +107,7 @@ def test_good_text_arrives_unchanged(lake: Lake) -> None:
         "Q": ('"1, 2, 3, 4, 5, 6, 7\n1, 2, 3, 4, 5, 6, 7"', "1, 2, 3, 4, 5, 6, 7\n1, 2, 3, 4, 5, 6, 7"),
         "R": ('"""The Loft""\nMain St"', '"The Loft"\nMain St'),
         "S": ('"' + "x" * 2_000_000 + '"', "x" * 2_000_000),
+        "T": ('"{\n' + '""k"": 1, ' * 20_000 + '}"', "{\n" + '"k": 1, ' * 20_000 + "}"),
     }
     file = lake.orders(*(order(key, "ok", "09:00:00", raw) for key, (raw, _) in addresses.items()), generation=1)
 
@@ -116,6 +117,15 @@ def test_good_text_arrives_unchanged(lake: Lake) -> None:
         (key, text) for key, (_, text) in addresses.items()
     ]
     assert result["rows_quarantined"] == 0
+
+
+@pytest.mark.parametrize("multiline", [True, False])
+def test_a_line_of_delimiters_is_a_row_also_where_they_are_tabs(lake: Lake, multiline: bool) -> None:
+    columns = [{"name": "key", "type": "string"}, {"name": "at", "type": "date", "formats": ["yyyy-MM-dd"]}]
+    changes = {"columns": columns, "key": ["key"], "order_by": "at", "csv": {"delimiter": "\t", "multiline": multiline}}
+    text = "key\tat\nA\t2026-11-20\n\t\n\t\t\nB\t2026-11-20\n"
+    result = lake.stage(lake.deliver(text, 1, columns=["key", "at"]), **changes)
+    assert (result["rows_staged"], result["rows_quarantined"]) == (2, 2)
 
 
 @pytest.mark.parametrize("multiline", [True, False])

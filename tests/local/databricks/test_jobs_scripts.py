@@ -142,6 +142,12 @@ def test_only_the_last_5_mb_of_the_output_are_returned(service: Service) -> None
     assert output["logs"].endswith("x\nlast\n")
 
 
+def test_an_error_that_is_not_utf8_is_still_a_failure_that_can_be_read(service: Service) -> None:
+    state, output = service.run("import os; raise ValueError(os.fsdecode(b'caf\\xe9.csv'))")
+    assert state["result_state"] == "FAILED"
+    assert output["error"] == "ValueError: caf\\udce9.csv"
+
+
 def test_a_large_error_is_returned(service: Service) -> None:
     _, output = service.run("raise ValueError('x' * 3_000_000)")
     assert output["error"].startswith("ValueError: xxx")
@@ -183,6 +189,7 @@ REFUSED = {
     f"spark.sql('set {AUTO_MERGE}=true')": NOT_AVAILABLE,
     f"spark.sql('/* why */ -- not\\n SET `{AUTO_MERGE}` = true')": NOT_AVAILABLE,
     f"spark.sql(sqlQuery='RESET {AUTO_MERGE}')": NOT_AVAILABLE,
+    "spark.sql('SET spark.a-b=1')": NOT_AVAILABLE.replace(AUTO_MERGE, "spark.a-b"),
     "spark.range(1).cache()": not_supported("PERSIST TABLE"),
     "spark.range(1).persist()": not_supported("PERSIST TABLE"),
     "spark.range(1).localCheckpoint()": not_supported("LOCAL CHECKPOINT"),

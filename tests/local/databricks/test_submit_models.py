@@ -115,6 +115,13 @@ def test_a_mistake_is_named(task: dict[str, Any], script: dict[str, Any], names:
     assert names in found
 
 
+def test_a_task_of_another_type_is_no_mistake_but_refused_by_name() -> None:
+    condition = {"op": "EQUAL_TO", "left": "a", "right": "b"}
+    body = payload(FILE) | {"tasks": [{"task_key": "step", "condition_task": condition}]}
+    request = SubmitRun.model_validate(body)
+    assert (mistakes(request), refusals(request)) == ([], ["tasks.step.condition_task"])
+
+
 def test_parameters_may_have_exactly_the_limit() -> None:
     assert mistakes(request({}, {"parameters": ["x" * 10_000]})) == []
 

@@ -88,12 +88,6 @@ def test_a_commit_that_is_not_there_is_named(
     assert told in output["error"]
 
 
-def test_a_run_ends_whatever_happens_to_the_service(service: Service, repository: Path) -> None:
-    found, output = run(service, repository.as_uri(), git_branch="a\0b")  # no program can be started with this
-    assert found["state"]["life_cycle_state"] == "INTERNAL_ERROR"
-    assert output["error"] == "The Jobs service could not carry out the run: ValueError: embedded null byte"
-
-
 def test_a_repository_that_is_not_there_is_named(service: Service, tmp_path: Path) -> None:
     _, output = run(service, (tmp_path / "none").as_uri(), git_branch="main")
     assert "does not appear to be a git repository" in output["error"]

@@ -98,4 +98,4 @@ def skipped(run_if: RunIf, upstream: Sequence[State]) -> State | None:
     }[run_if]
     if may_begin:
         return None
-    return EXCLUDED if run_if.endswith("FAILED") and run_if != "NONE_FAILED" else UPSTREAM_FAILED
+    return EXCLUDED if run_if in ("AT_LEAST_ONE_FAILED", "ALL_FAILED") else UPSTREAM_FAILED

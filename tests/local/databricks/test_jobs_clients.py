@@ -208,6 +208,15 @@ def test_the_run_page_is_for_people_and_escapes_what_it_shows(service: Service) 
     assert TOKEN not in text
 
 
+def test_the_log_of_a_run_can_be_followed(service: Service) -> None:
+    run_id = service.submit(payload(service.script("log.py", "print('one'); print('two')")))
+    service.finished(run_id)
+    rest = service.call("GET", f"/runs/{run_id}/log?since=4", token=None).json()
+    assert rest == {"text": "two\n", "end": 8, "state": "SUCCESS"}
+    assert service.call("GET", f"/runs/{run_id}/log?since=8", token=None).json()["text"] == ""
+    assert service.call("GET", f"/runs/{run_id}/log?since=-1", token=None).status_code == 400
+
+
 def test_the_run_page_is_not_served_under_another_name(service: Service) -> None:
     answer = httpx.get(f"{service.url}/", headers={"Host": "example.com"}, trust_env=False)
     assert answer.status_code == 400

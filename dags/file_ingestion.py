@@ -6,19 +6,32 @@ files move to `archive/`. Rows that cannot be read go to `{table}_quarantine`, f
 
 **Ways to run it.**
 
-* By itself, whenever files arrive.
-* By hand: a triggered run takes what is in `{prefix}` now, and is green at once with nothing there.
-* By backfill: the run of day D loads every file dated D again, from the archive and from `{prefix}`.
+* By itself, whenever files arrive: one live run waits, and makes way for a manual run.
+* By hand (Trigger): takes what is in `{prefix}` now, and is green at once with nothing there. With dates in its form it
+  loads every file of those days again as one batch, from the archive and from `{prefix}`.
+* By backfill: one run a day loads every file dated on it again, from the archive and from `{prefix}`, beside the live
+  run: `airflow dags backfill {feed} -s <first day> -e <last day>`, or the UI's dialog.
+
+**To rebuild the tables** (dropped, emptied, a column of another type): trigger a run with all days, or backfill them.
 
 **When a run is red**, nothing is lost: files stay in `{prefix}` until they are merged. Read the failed task's log, mend
-the cause and clear the task; every task of a red run may be run again.
+the cause and clear the task.
 
 | red task | means | then |
 |---|---|---|
-| `detect_new_files` | the bucket cannot be listed | check the connection `google_cloud_default` and the bucket |
+| `detect_new_files` | the bucket cannot be listed, or the form makes no sense | check connection, bucket, form |
 | `plan_batch` | a file cannot be pinned, or an archived one no longer fits the feed | do what its message says |
 | `stage`, `merge` | the Databricks run failed; the task links to it | mend what the run's last line says |
 | `archive` | the batch is not merged, a copy differs, a delete is forbidden | do what it says; nothing was lost |
+
+**Clearing** works for any task of any run, also an old green one.
+
+| cleared, with what follows | the run |
+|---|---|
+| `detect_new_files`, `plan_batch`, the whole run | plans a new batch, as a new run of its kind would |
+| `stage` | loads its batch again, from the archive if it was archived |
+| `merge` | merges its staged rows again, which changes nothing that was merged |
+| `archive` | checks the archived copies and removes what is left over |
 
 **When the DAG is paused**, {failures} runs in a row have failed and each was reported. Mend the cause, then unpause.
 
@@ -31,14 +44,16 @@ rejected.
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import DAG, Asset, get_parsing_context
 
-from ingestion import alerts
+from ingestion import alerts, trigger_form
 from ingestion.feeds import Feed, FeedError, load_feed
 from ingestion.operators.archive_files import ArchiveFilesOperator
 from ingestion.operators.plan_batch import PlanBatchOperator
-from ingestion.operators.submit_job import SubmitJobOperator
+from ingestion.operators.stage_batch import StageBatchOperator
+from ingestion.operators.submit_job import DONE_BATCH, SubmitJobOperator
 from ingestion.payload import submit_payload
 from ingestion.sensor import NewFilesSensor
 from ingestion.settings import Settings, load_settings
@@ -46,7 +61,7 @@ from ingestion.timetable import FileArrivalTimetable
 
 FAILED_RUNS_BEFORE_PAUSE = 3
 BATCH_ID = "{{ ti.xcom_pull(task_ids='plan_batch', key='batch_id') }}"
-MERGED_BATCH_ID = "{{ ti.xcom_pull(task_ids='merge', key='done_batch') or '' }}"
+MERGED_BATCH_ID = f"{{{{ ti.xcom_pull(task_ids='merge', key='{DONE_BATCH}') or '' }}}}"
 MANIFEST = "{{ ti.xcom_pull(task_ids='plan_batch', key='manifest') }}"
 
 
@@ -63,6 +78,7 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
         max_active_runs=1,
         max_consecutive_failed_dag_runs=FAILED_RUNS_BEFORE_PAUSE,
         on_failure_callback=alerts.run_failed,
+        params=trigger_form.fields(feed.prefix),
         default_args={
             "retries": 2,
             "retry_delay": timedelta(seconds=settings.retry_seconds),
@@ -81,8 +97,8 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
         plan_batch = PlanBatchOperator(
             task_id="plan_batch", feed=feed, bucket=settings.bucket, schema=settings.schema_name
         )
-        stage = databricks_job("stage", feed, settings)
-        merge = databricks_job("merge", feed, settings, outlets=[Asset(name=table)])
+        stage = StageBatchOperator(feed=feed, bucket=settings.bucket, **databricks_job("stage", feed, settings))
+        merge = SubmitJobOperator(outlets=[Asset(name=table)], **databricks_job("merge", feed, settings))
         archive = ArchiveFilesOperator(
             task_id="archive",
             feed=feed,
@@ -97,19 +113,18 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
     return dag
 
 
-def databricks_job(step: str, feed: Feed, settings: Settings, outlets: list[Asset] | None = None) -> SubmitJobOperator:
-    """The task that runs `<step>.py` on the batch. One at a time for each feed, across all its runs."""
-    return SubmitJobOperator(
-        task_id=step,
-        json=submit_payload(step, ["--manifest", MANIFEST], settings),
-        run_name=f"{feed.name} {step} {BATCH_ID} try {{{{ ti.try_number }}}}",
-        idempotency_token=f"{BATCH_ID}-{step}",
-        batch_id=BATCH_ID,
-        bad_row_share=feed.bad_row_share,
-        polling_period_seconds=settings.run_poll_seconds,
-        max_active_tis_per_dag=1,
-        outlets=outlets,
-    )
+def databricks_job(step: str, feed: Feed, settings: Settings) -> dict[str, Any]:
+    """Arguments of the task that runs `<step>.py` on the batch: one at a time for each feed, across all its runs."""
+    return {
+        "task_id": step,
+        "json": submit_payload(step, ["--manifest", MANIFEST], settings),
+        "run_name": f"{feed.name} {step} {BATCH_ID} try {{{{ ti.try_number }}}}",
+        "idempotency_token": f"{BATCH_ID}-{step}",
+        "batch_id": BATCH_ID,
+        "bad_row_share": feed.bad_row_share,
+        "polling_period_seconds": settings.run_poll_seconds,
+        "max_active_tis_per_dag": 1,
+    }
 
 
 def runbook(feed: Feed, settings: Settings) -> str:
@@ -119,6 +134,7 @@ def runbook(feed: Feed, settings: Settings) -> str:
         pattern=feed.pattern,
         bucket=settings.bucket,
         prefix=feed.prefix,
+        feed=feed.name,
         table=f"{settings.schema_name}.{feed.name}",
         key=", ".join(f"`{column}`" for column in feed.key),
         order_by=feed.order_by,

@@ -1,6 +1,7 @@
 """Fixtures that start real servers, once per test session and on free ports."""
 
 import shlex
+import shutil
 import signal
 import time
 import uuid
@@ -91,10 +92,11 @@ def service(spark_remote: SparkRemote, tmp_path_factory: pytest.TempPathFactory)
 
 @dataclass(frozen=True)
 class Stack:
-    """The whole stack: its folder, and the environment of its Airflow and its clients, as in its `env` file."""
+    """The whole stack: its folder, the environment of its Airflow and its clients as in its `env` file, its DAGs."""
 
     home: Home
     env: dict[str, str]
+    dags: Path
 
     @property
     def state(self) -> StackState:
@@ -104,9 +106,11 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything `make up` starts, with the project's DAGs, in a folder and on ports of its own."""
+    """Everything `make up` starts, in a folder and on ports of its own, on a copy of the DAGs that tests may change."""
     home = Home(tmp_path_factory.mktemp("stack"))
-    supervisor = control.launch(home, REPO / "dags", control.FREE_PORTS, tied=True)
+    dags = tmp_path_factory.mktemp("airflow") / "dags"
+    shutil.copytree(REPO / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
+    supervisor = control.launch(home, dags, control.FREE_PORTS, tied=True)
     try:
         deadline = time.monotonic() + STACK_START_SECONDS
         while (state := StackState.read(home)).phase == "starting":
@@ -115,7 +119,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             time.sleep(0.2)
         if state.phase != "running":
             pytest.fail(f"the stack did not start: {state.error or tail(home.log('supervisor'))}")
-        yield Stack(home, exported(home.env_file))
+        yield Stack(home, exported(home.env_file), dags)
     finally:
         control.stop(home)
 

@@ -1,4 +1,7 @@
-"""Archive a merged batch: the only place that removes anything from `source/`, by generation, after a verified copy."""
+"""Archive a merged batch, and take one back from there.
+
+`archive` is the only place that removes anything from `source/`: by generation, after a verified copy.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,8 +31,29 @@ def archive(bucket: Bucket, manifest: Manifest) -> None:
         list(pool.map(lambda item: storage.delete_generation(bucket, item.name, item.generation), inputs))
 
 
+def restore_inputs(bucket: Bucket, manifest: Manifest) -> list[str]:
+    """Copy what is no longer pinned back from the archive, so that a merged batch can be staged again.
+
+    Returns the archive names of what was put back; normally nothing is missing. Raises ArchiveError for a file that is
+    in neither place, storage.CopyMismatchError for one that has changed since.
+    """
+    prefix = batch_prefix(manifest.feed, manifest.batch_id) + "input/"
+    pinned = {f"gs://{bucket.name}/{item.name}" for item in storage.list_objects(bucket, prefix)}
+    missing = [file for file in manifest.files if file.input not in pinned]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        list(pool.map(partial(_restore, bucket), missing))
+    return [file.archive for file in missing]
+
+
+def _restore(bucket: Bucket, file: BatchFile) -> None:
+    archived = storage.find(bucket, file.archive)
+    if archived is None:
+        raise ArchiveError(_nowhere(file))
+    _check_content(file, archived)
+    storage.copy(bucket, archived, file.input.removeprefix(f"gs://{bucket.name}/"))
+
+
 def _archive_file(bucket: Bucket, file: BatchFile) -> None:
-    merged = StoredObject(file.input, 0, file.size, file.delivered_at, file.crc32c, file.md5)
     pinned = storage.find(bucket, file.input.removeprefix(f"gs://{bucket.name}/"))
     if pinned is not None:
         # Kept on the copy, so that a backfill from the archive loads the file under its first identity.
@@ -37,15 +61,8 @@ def _archive_file(bucket: Bucket, file: BatchFile) -> None:
         storage.copy(bucket, pinned, file.archive, identity | {"delivered-at": file.delivered_at.isoformat()})
     archived = storage.find(bucket, file.archive)
     if archived is None:
-        raise ArchiveError(
-            f"{file.object} generation {file.generation} is neither at {file.archive} nor at {file.input}. "
-            f"Its rows are merged and it stays in the bucket where it is: clear plan_batch of this run to plan it anew."
-        )
-    if not storage.same_content(merged, archived):
-        raise storage.CopyMismatchError(
-            f"{file.archive} differs from what was merged ({file.size} bytes, crc32c {file.crc32c} in the manifest; "
-            f"{archived.size} bytes, crc32c {archived.crc32c} there). {file.object} was not deleted."
-        )
+        raise ArchiveError(_nowhere(file))
+    _check_content(file, archived)
     storage.delete_generation(bucket, file.object, file.generation)
 
 
@@ -56,3 +73,19 @@ def _move_rejected(bucket: Bucket, file: RejectedFile) -> None:
     storage.copy(bucket, source, file.to)
     storage.write_json(bucket, f"{file.to}.reason.json", file.model_dump())
     storage.delete_generation(bucket, file.object, file.generation)
+
+
+def _nowhere(file: BatchFile) -> str:
+    return (
+        f"{file.object} generation {file.generation} is neither at {file.archive} nor at {file.input}. "
+        f"Nothing of it was deleted: if it is still in the bucket, clear plan_batch of this run to plan it anew."
+    )
+
+
+def _check_content(file: BatchFile, archived: StoredObject) -> None:
+    planned = StoredObject(file.input, 0, file.size, file.delivered_at, file.crc32c, file.md5)
+    if not storage.same_content(planned, archived):
+        raise storage.CopyMismatchError(
+            f"{file.archive} differs from what was planned ({file.size} bytes, crc32c {file.crc32c} in the manifest; "
+            f"{archived.size} bytes, crc32c {archived.crc32c} there). {file.object} was not deleted."
+        )

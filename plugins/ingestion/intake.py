@@ -55,13 +55,14 @@ def unrecognised(feeds: list[Feed], names: list[str]) -> list[str]:
     )
 
 
-def within_limits(feed: Feed, files: list[StoredObject]) -> list[StoredObject]:
+def within_limits(feed: Feed, files: list[StoredObject], max_files: int | None = None) -> list[StoredObject]:
     """The oldest files that fit into one batch, at least one. What is left over waits for the next run."""
+    most = max_files or feed.limits.files
     taken: list[StoredObject] = []
     total = 0
     for file in sorted(files, key=lambda item: (item.generation, item.name)):
         total += file.size
-        if taken and (len(taken) == feed.limits.files or total > feed.limits.bytes):
+        if taken and (len(taken) == most or total > feed.limits.bytes):
             break
         taken.append(file)
     return taken

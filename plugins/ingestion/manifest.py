@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ingestion.feeds import Feed
+from ingestion.run_request import RunType
 
 ARCHIVED = re.compile(r"(?P<stem>.*)\.(?P<generation>\d+)(?P<suffix>\.[^./]*|)")
 
@@ -58,7 +59,7 @@ class Manifest(_Frozen):
     batch_id: str
     dag_id: str
     run_id: str
-    run_type: Literal["scheduled", "manual", "backfill"]
+    run_type: RunType
     feed: Feed
     tables: Tables
     files: list[BatchFile]

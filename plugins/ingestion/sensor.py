@@ -17,12 +17,14 @@ from asgiref.sync import sync_to_async
 
 from ingestion.feeds import Feed
 from ingestion.intake import loadable
+from ingestion.trigger_form import request_of
 
 # A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
 FAILED_LOOKS = 3
-# Backfill runs wait under the midnights of their days. Asked for by their logical dates, the only way a trigger has to
-# tell them from manual runs; as many days as fit into one request.
-BACKFILL_DAYS = 1000
+# Backfill runs are named after their days. Asked for by name, the only way a trigger has to tell them from manual runs:
+# as many days as fit into one request, and as many requests as a backfill could reach back.
+DAYS_PER_REQUEST = 366
+REQUESTS = 30
 
 
 class NewFilesTrigger(GCSPrefixBlobTrigger):
@@ -82,9 +84,9 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
 class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
     """Return the names of the feed's files in the bucket; `plan_batch` makes its own list of them.
 
-    Only a scheduled run waits, in the triggerer. A manual run takes what is there and a backfill run goes on whatever
-    is there: `plan_batch` looks into the archive for it. With nothing to load the task and all later ones are skipped,
-    and the run is green.
+    Only a live run waits, in the triggerer. A manual run takes what is there. A run that loads days again, by backfill
+    or by its form, goes on whatever is there: `plan_batch` looks into the archive for it. With nothing to load the task
+    and all later ones are skipped, and the run is green.
 
     :param feed: the feed whose files are looked for
     :param max_wait: age at which a waiting run ends green and leaves the waiting to the next
@@ -107,11 +109,11 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
 
     def execute(self, context: Context) -> list[str]:
         """Return at once if there are files, else wait, skip or go on, as the kind of run asks for."""
-        run_type = context["dag_run"].run_type
-        if self.poke(context) or run_type == "backfill":
+        request = request_of(context)
+        if self.poke(context) or request.days:
             self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, self._matches)
             return self._matches
-        if run_type != "scheduled":
+        if request.run_type != "scheduled":
             raise AirflowSkipException(f"No file of this feed in gs://{self.bucket}/{self.prefix}")
         self.defer(
             trigger=NewFilesTrigger(
@@ -141,12 +143,16 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
 
 def another_run_waits(dag_id: str) -> bool:
     """Whether a manual run of the DAG is queued. Backfill runs are queued too, but run beside this one."""
-    queued = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
-    if queued == 0:
-        return False
-    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    midnights = [today - timedelta(days=days) for days in range(BACKFILL_DAYS)]
-    return queued > RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"], logical_dates=midnights)
+    others = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
+    day = datetime.now(UTC).date()
+    for _ in range(REQUESTS):
+        if others == 0:
+            return False
+        days = [day - timedelta(days=count) for count in range(DAYS_PER_REQUEST)]
+        names = [f"backfill__{day}T00:00:00+00:00" for day in days]
+        others -= RuntimeTaskInstance.get_dr_count(dag_id, run_ids=names, states=["queued"])
+        day = days[-1] - timedelta(days=1)
+    return others > 0
 
 
 def unreachable(bucket: str, prefix: str, error: Exception) -> str:

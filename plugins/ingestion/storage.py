@@ -25,6 +25,12 @@ def list_objects(bucket: Bucket, prefix: str) -> list[StoredObject]:
     return [_stored(blob) for blob in bucket.client.list_blobs(bucket, prefix=prefix, delimiter="/", retry=RETRY)]
 
 
+def list_between(bucket: Bucket, prefix: str, start: str, end: str) -> list[StoredObject]:
+    """The live objects anywhere under a prefix whose names sort from `start` on and before `end`."""
+    found = bucket.client.list_blobs(bucket, prefix=prefix, start_offset=start, end_offset=end, retry=RETRY)
+    return [_stored(blob) for blob in found]
+
+
 def find(bucket: Bucket, name: str) -> StoredObject | None:
     """The live object of this name, or None."""
     blob = bucket.get_blob(name, retry=RETRY)

@@ -4,6 +4,10 @@ import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 from pendulum import DateTime
 
+# Between the starts of two live runs. A run that waited, or loaded a file, has taken longer: the next starts at once.
+# Runs that end at once, for whatever reason, are no storm.
+SHORTEST_SECONDS = 10
+
 
 class FileArrivalTimetable(Timetable):
     """Continuous for the scheduler, daily for a backfill.
@@ -51,8 +55,8 @@ def _next_day(last: DataInterval | None, restriction: TimeRestriction) -> DagRun
 
 
 def _next_live(last: DataInterval | None, restriction: TimeRestriction, now: DateTime) -> DagRunInfo | None:
-    # Strictly later than any run before, and never start_date itself: both would meet another run's logical date.
-    at = now if last is None else max(now, last.end.add(microseconds=1))
+    # Later than any run before, and never start_date itself: both would meet another run's logical date.
+    at = now if last is None else max(now, last.end.add(seconds=SHORTEST_SECONDS))
     if restriction.earliest is not None:
         at = max(at, restriction.earliest)
     if restriction.latest is not None and at > restriction.latest:

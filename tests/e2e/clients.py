@@ -20,19 +20,23 @@ T = TypeVar("T")
 
 
 class Airflow(clients.Airflow):
-    """The runs of the one DAG."""
+    """The runs of one DAG."""
+
+    def __init__(self, home: Home, dag: str = DAG) -> None:
+        super().__init__(home)
+        self.dag = dag
 
     def states(self, run: str) -> dict[str, str | None]:
         """The state of each task of a run."""
-        return {name: task["state"] for name, task in self.tasks(DAG, run).items()}
+        return {name: task["state"] for name, task in self.tasks(self.dag, run).items()}
 
     def state(self, run: str) -> str:
         """The state of a run itself."""
-        return next(found["state"] for found in self.runs(DAG) if found["dag_run_id"] == run)
+        return self._client.get(f"/dags/{self.dag}/dagRuns/{run}").raise_for_status().json()["state"]
 
     def newest_run(self, accept: Callable[[dict[str, str | None]], bool]) -> str | None:
         """The newest run whose tasks' states are accepted."""
-        runs = [run["dag_run_id"] for run in self.runs(DAG)]
+        runs = [run["dag_run_id"] for run in self.runs(self.dag)]
         return next((run for run in runs if accept(self.states(run))), None)
 
     def waiting_run(self) -> str | None:
@@ -41,22 +45,56 @@ class Airflow(clients.Airflow):
 
     def counts(self, run: str, task: str) -> dict[str, Any]:
         """What a job's task returned."""
-        path = f"/dags/{DAG}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value"
+        path = f"/dags/{self.dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value"
         answer = self._client.get(path, params={"deserialize": True}).raise_for_status()
         return answer.json()["value"]
 
-    def trigger(self) -> str:
-        """Start a manual run."""
-        answer = self._client.post(f"/dags/{DAG}/dagRuns", json={"logical_date": None}).raise_for_status()
-        return answer.json()["dag_run_id"]
+    def trigger(self, **conf: object) -> str:
+        """Start a manual run, with these fields of its form."""
+        answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": None, "conf": conf})
+        return answer.raise_for_status().json()["dag_run_id"]
+
+    def trigger_dated(self, logical_date: str) -> str:
+        """Start a manual run under a date of the caller's choice."""
+        answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": logical_date})
+        return answer.raise_for_status().json()["dag_run_id"]
+
+    def backfill(self, first: str, last: str, max_active_runs: int) -> int:
+        """Start a backfill of these days, as the UI's dialog does."""
+        order = {"dag_id": self.dag, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
+        answer = self._client.post("/backfills", json=order | {"max_active_runs": max_active_runs})
+        return answer.raise_for_status().json()["id"]
+
+    def backfill_runs(self, first: str, last: str) -> dict[str, str]:
+        """The state of each backfill run of these days, by day."""
+        asked = {"run_type": "backfill", "logical_date_gte": f"{first}T00:00:00Z", "limit": 100}
+        asked |= {"logical_date_lte": f"{last}T00:00:00Z", "order_by": "logical_date"}
+        found = self._client.get(f"/dags/{self.dag}/dagRuns", params=asked).raise_for_status().json()["dag_runs"]
+        return {run["logical_date"][:10]: run["state"] for run in found}
+
+    def clear(self, run: str, *tasks: str) -> None:
+        """Clear these tasks of a run with all that follow; without any, the whole run."""
+        order = {"dry_run": False, "dag_run_id": run, "only_failed": False, "include_downstream": True}
+        answer = self._client.post(
+            f"/dags/{self.dag}/clearTaskInstances", json=order | ({"task_ids": tasks} if tasks else {})
+        )
+        answer.raise_for_status()
+
+    def mark_success(self, run: str) -> None:
+        """Call a run successful, whatever it has done."""
+        self._client.patch(f"/dags/{self.dag}/dagRuns/{run}", json={"state": "success"}).raise_for_status()
 
     def paused(self) -> bool:
         """Whether the DAG is paused."""
-        return self._client.get(f"/dags/{DAG}").raise_for_status().json()["is_paused"]
+        return self._client.get(f"/dags/{self.dag}").raise_for_status().json()["is_paused"]
+
+    def pause(self, paused: bool) -> None:
+        """Pause the DAG or let it run again, as a person does in the UI."""
+        self._client.patch(f"/dags/{self.dag}", json={"is_paused": paused}).raise_for_status()
 
     def unpause(self) -> None:
-        """Let the DAG run again, as a person does in the UI."""
-        self._client.patch(f"/dags/{DAG}", json={"is_paused": False}).raise_for_status()
+        """Let the DAG run again."""
+        self.pause(False)
 
 
 @dataclass

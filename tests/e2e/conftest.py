@@ -14,6 +14,12 @@ def airflow(stack: Stack) -> Airflow:
 
 
 @pytest.fixture(scope="session")
+def activity(stack: Stack) -> Airflow:
+    """The second feed."""
+    return Airflow(stack.home, "user_activity")
+
+
+@pytest.fixture(scope="session")
 def lakehouse(stack: Stack) -> Lakehouse:
     return Lakehouse(stack.home)
 

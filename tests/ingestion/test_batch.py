@@ -1,16 +1,20 @@
 """Planning and archiving against a real bucket: what is pinned, what leaves `source/`, and when."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
-from google.cloud.storage import Bucket
+from google.cloud.storage import Blob, Bucket
 
 from ingestion import storage
-from ingestion.archiving import ArchiveError, archive
+from ingestion.archiving import ArchiveError, archive, restore_inputs
+from ingestion.candidates import TooManyFilesError
 from ingestion.feeds import Feed
+from ingestion.intake import StoredObject
 from ingestion.manifest import Manifest, first_identity, new_batch_id
-from ingestion.planning import Request, plan, read_manifest
+from ingestion.planning import Planner, UnreadableError, plan, read_manifest
+from ingestion.run_request import Days, RunRequest
 
 HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
 NAME = "source/order_tracking_2026_11_20.csv"
@@ -29,15 +33,23 @@ def names(bucket: Bucket, prefix: str = "") -> list[str]:
     return sorted(blob.name for blob in bucket.client.list_blobs(bucket, prefix=prefix))
 
 
-def planned(bucket: Bucket, feed: Feed, batch_id: str = "b1", day: date | None = None) -> Manifest | None:
-    request = Request(batch_id, feed.name, "run", "backfill" if day else "scheduled", "orders", day)
-    return plan(bucket, feed, request)
+def planned(
+    bucket: Bucket, feed: Feed, batch_id: str = "b1", days: Days | None = None, max_files: int | None = None
+) -> Manifest | None:
+    request = RunRequest("manual", days, max_files)
+    return plan(bucket, feed, Planner(batch_id, feed.name, "run", "orders"), request)
 
 
-def must_plan(bucket: Bucket, feed: Feed, batch_id: str = "b1", day: date | None = None) -> Manifest:
-    manifest = planned(bucket, feed, batch_id, day)
+def must_plan(
+    bucket: Bucket, feed: Feed, batch_id: str = "b1", days: Days | None = None, max_files: int | None = None
+) -> Manifest:
+    manifest = planned(bucket, feed, batch_id, days, max_files)
     assert manifest is not None
     return manifest
+
+
+def november(first: int, last: int | None = None) -> Days:
+    return Days(date(2026, 11, first), date(2026, 11, last or first))
 
 
 def test_nothing_to_load_writes_nothing(bucket: Bucket, feed: Feed) -> None:
@@ -140,7 +152,7 @@ def test_a_backfill_of_a_day_takes_archive_and_source_of_that_day_only(bucket: B
     archive(bucket, must_plan(bucket, feed, "b1"))
     second = put(bucket, NAME, SECOND)
     put(bucket, "source/order_tracking_2026_11_21.csv", FIRST)
-    manifest = must_plan(bucket, feed, "b2", date(2026, 11, 20))
+    manifest = must_plan(bucket, feed, "b2", november(20))
     assert [(file.object, file.generation) for file in manifest.files] == [(NAME, first), (NAME, second)]
     archive(bucket, manifest)
     assert names(bucket, "source/") == ["source/order_tracking_2026_11_21.csv"]
@@ -151,13 +163,13 @@ def test_a_file_from_the_archive_keeps_its_first_identity(bucket: Bucket, feed: 
     put(bucket, NAME, FIRST)
     live = must_plan(bucket, feed, "b1")
     archive(bucket, live)
-    again = must_plan(bucket, feed, "b2", date(2026, 11, 20))
+    again = must_plan(bucket, feed, "b2", november(20))
     identities = [
         [(file.object, file.generation, file.delivered_at, file.date, file.crc32c) for file in batch.files]
         for batch in (live, again)
     ]
     assert identities[0] == identities[1]
-    assert planned(bucket, feed, "b3", date(2026, 11, 19)) is None
+    assert planned(bucket, feed, "b3", november(19)) is None
 
 
 def test_the_first_identity_survives_a_name_that_looks_like_a_generation(bucket: Bucket, feed: Feed) -> None:
@@ -165,17 +177,112 @@ def test_the_first_identity_survives_a_name_that_looks_like_a_generation(bucket:
     generation = put(bucket, "source/orders.20261120", FIRST)
     archive(bucket, must_plan(bucket, dated, "b1"))
     assert names(bucket, "archive/") == [f"archive/order_tracking/2026-11-20/orders.{generation}.20261120"]
-    (again,) = must_plan(bucket, dated, "b2", date(2026, 11, 20)).files
+    (again,) = must_plan(bucket, dated, "b2", november(20)).files
     assert (again.object, again.generation) == ("source/orders.20261120", generation)
 
 
 def test_a_source_file_already_archived_is_planned_once_in_a_backfill(bucket: Bucket, feed: Feed) -> None:
     generation = put(bucket, NAME, FIRST)
     bucket.copy_blob(bucket.blob(NAME), bucket, f"{ARCHIVED}.{generation}.csv")
-    manifest = must_plan(bucket, feed, day=date(2026, 11, 20))
+    manifest = must_plan(bucket, feed, days=november(20))
     assert [(file.object, file.generation) for file in manifest.files] == [(NAME, generation)]
     archive(bucket, manifest)
     assert names(bucket, "source/") == []
+
+
+def test_days_are_loaded_again_as_one_batch_from_archive_and_source(bucket: Bucket, feed: Feed) -> None:
+    for day in (18, 19, 20, 21):
+        put(bucket, f"source/order_tracking_2026_11_{day}.csv", FIRST)
+    live = must_plan(bucket, feed, "b1")
+    archive(bucket, live)
+    put(bucket, "source/order_tracking_2026_11_20.csv", SECOND)
+    put(bucket, "source/order_tracking_2026_11_22.csv", SECOND)
+    put(bucket, "archive/order_tracking/2026-11-20/further/down.1.csv", FIRST)
+    put(bucket, "archive/order_tracking/readme.txt", "not ours")
+    manifest = must_plan(bucket, feed, "b2", november(19, 20))
+    assert [(file.object[-6:-4], file.input[-9:-4]) for file in manifest.files] == [
+        ("19", "00001"),
+        ("20", "00002"),
+        ("20", "00003"),
+    ]
+    assert [file.generation for file in manifest.files[:2]] == [file.generation for file in live.files[1:3]]
+    archive(bucket, manifest)
+    assert names(bucket, "source/") == ["source/order_tracking_2026_11_22.csv"]
+
+
+def test_more_files_than_asked_for_are_refused_in_a_reload_and_left_waiting_otherwise(
+    bucket: Bucket, feed: Feed
+) -> None:
+    for day in (19, 20, 20, 21):
+        put(bucket, f"source/order_tracking_2026_11_{day}.csv", FIRST)
+        if day == 20:
+            archive(bucket, must_plan(bucket, feed, "b1"))
+    put(bucket, "source/order_tracking_2026_11_22.csv", FIRST)
+    before = names(bucket)
+    with pytest.raises(TooManyFilesError, match=r"has 5 files, more than max_files 4.* 2026-11-19 to 2026-11-21 would"):
+        planned(bucket, feed, "b2", november(19, 22), max_files=4)
+    with pytest.raises(TooManyFilesError, match="2026-11-20 alone has more"):
+        planned(bucket, feed, "b2", november(20), max_files=1)
+    assert names(bucket) == before
+    (oldest,) = must_plan(bucket, feed, "b2", max_files=1).files
+    assert oldest.object == "source/order_tracking_2026_11_21.csv"
+
+
+def test_a_file_that_is_listed_and_cannot_be_read_is_no_green_run(
+    bucket: Bucket, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No local bucket loses what it lists, so the 404 is made up here."""
+    put(bucket, NAME, FIRST)
+    monkeypatch.setattr(storage, "read_head", lambda bucket, stored: None)
+    with pytest.raises(UnreadableError, match=rf"{NAME} generation \d+ is listed"):
+        planned(bucket, feed)
+
+
+def test_a_file_replaced_while_it_is_planned_is_left_to_the_next_run(
+    bucket: Bucket, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bucket, NAME, FIRST)
+    read_head = storage.read_head
+
+    def replaced_before(of: Bucket, stored: StoredObject) -> bytes | None:
+        put(of, NAME, SECOND)
+        return read_head(of, stored)
+
+    monkeypatch.setattr(storage, "read_head", replaced_before)
+    assert planned(bucket, feed) is None
+    assert names(bucket) == [NAME]
+
+
+def test_an_archived_batch_is_pinned_again_from_the_archive(bucket: Bucket, feed: Feed) -> None:
+    generation = put(bucket, NAME, FIRST)
+    manifest = must_plan(bucket, feed)
+    assert restore_inputs(bucket, manifest) == []
+    archive(bucket, manifest)
+    put(bucket, NAME, SECOND)
+    assert restore_inputs(bucket, manifest) == [f"{ARCHIVED}.{generation}.csv"]
+    assert bucket.blob("batches/order_tracking/b1/input/00001.csv").download_as_text() == FIRST
+    archive(bucket, manifest)
+    assert bucket.blob(NAME).download_as_text() == SECOND
+    assert names(bucket, "batches/") == ["batches/order_tracking/b1/manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda blob: blob.delete(), ArchiveError, "neither at archive/.* nor at gs://"),
+        (lambda blob: blob.upload_from_string("else"), storage.CopyMismatchError, "differs from what was planned"),
+    ],
+)
+def test_an_archived_batch_without_its_archive_is_not_pinned_again(
+    bucket: Bucket, feed: Feed, spoil: Callable[[Blob], None], error: type[Exception], message: str
+) -> None:
+    generation = put(bucket, NAME, FIRST)
+    manifest = must_plan(bucket, feed)
+    archive(bucket, manifest)
+    spoil(bucket.blob(f"{ARCHIVED}.{generation}.csv"))
+    with pytest.raises(error, match=message):
+        restore_inputs(bucket, manifest)
+    assert names(bucket, "batches/") == ["batches/order_tracking/b1/manifest.json"]
 
 
 def test_an_archived_file_that_no_longer_fits_the_feed_is_not_moved(bucket: Bucket, feed: Feed) -> None:
@@ -184,7 +291,7 @@ def test_an_archived_file_that_no_longer_fits_the_feed_is_not_moved(bucket: Buck
     fewer = feed.model_copy(update={"columns": [c for c in feed.columns if c.name != "address"]})
     before = names(bucket)
     with pytest.raises(ValueError, match="unknown column address"):
-        planned(bucket, fewer, "b2", date(2026, 11, 20))
+        planned(bucket, fewer, "b2", november(20))
     assert [name for name in names(bucket) if "/b2/" not in name] == before
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 from airflow.sdk import DAG, Context
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.module_loading import import_string
 from google.cloud.storage import Bucket
 
@@ -38,8 +38,9 @@ def new_sensor(feed: Feed, bucket: str) -> NewFilesSensor:
         )
 
 
-def run_of(run_type: str) -> Context:
-    return cast("Context", {"dag_run": SimpleNamespace(run_type=run_type)})
+def run_of(run_type: str, **params: str) -> Context:
+    dag_run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 11, 20, tzinfo=UTC))
+    return cast("Context", {"dag_run": dag_run, "params": params})
 
 
 def waiting_trigger(feed: Feed, bucket: str) -> NewFilesTrigger:
@@ -85,6 +86,15 @@ def test_a_manual_run_never_waits(feed: Feed, bucket: Bucket) -> None:
 
 def test_a_backfill_run_goes_on_without_files_in_source(feed: Feed, bucket: Bucket) -> None:
     assert new_sensor(feed, bucket.name).execute(run_of("backfill")) == []
+
+
+def test_a_run_that_loads_days_again_goes_on_without_files_in_source(feed: Feed, bucket: Bucket) -> None:
+    assert new_sensor(feed, bucket.name).execute(run_of("manual", reload_from="2026-11-01")) == []
+
+
+def test_a_form_that_means_nothing_fails_without_a_retry(feed: Feed, bucket: Bucket) -> None:
+    with pytest.raises(AirflowFailException, match=r"reload_from \(2026-11-02\) is after reload_to"):
+        new_sensor(feed, bucket.name).execute(run_of("manual", reload_from="2026-11-02", reload_to="2026-11-01"))
 
 
 @pytest.mark.parametrize("name", ["source/readme.txt", "source/other_2026_11_20.csv", f"{NAME}.gz", "source/old/x.csv"])

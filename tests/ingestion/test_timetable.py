@@ -43,10 +43,12 @@ def test_a_live_run_after_a_backfill_of_older_days_is_now() -> None:
     assert live(DataInterval(day, day.add(days=1))) == DagRunInfo.exact(NOW)
 
 
-def test_live_runs_never_share_a_logical_date() -> None:
-    info = live(DataInterval.exact(NOW))
-    assert info is not None
-    assert info.logical_date == NOW.add(microseconds=1)
+def test_live_runs_that_end_at_once_start_ten_seconds_apart() -> None:
+    assert live(DataInterval.exact(NOW.subtract(seconds=3))) == DagRunInfo.exact(NOW.add(seconds=7))
+
+
+def test_after_a_pause_there_is_one_live_run_now() -> None:
+    assert live(DataInterval.exact(NOW.subtract(days=7))) == DagRunInfo.exact(NOW)
 
 
 def test_no_live_run_after_the_end_date() -> None:

@@ -6,19 +6,22 @@ from typing import Any
 
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.sdk import BaseBranchOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion import alerts
+from ingestion.candidates import TooManyFilesError
 from ingestion.feeds import Feed
 from ingestion.manifest import Manifest, manifest_name, new_batch_id
-from ingestion.planning import Request, plan
+from ingestion.planning import Planner, plan
+from ingestion.trigger_form import request_of
 
 
 class PlanBatchOperator(BaseBranchOperator):
     """Plan a batch and branch: to `stage` with files, straight to `archive` with rejected ones only, else nowhere.
 
     XComs: `batch_id`; `manifest`, its URI; `files` and `rejected`, how many of each.
-    A scheduled or manual run takes what is in `source/`; a backfill run the files dated on its day, from the archive
-    and `source/`, and is green with none.
+    A live or manual run takes what is in `source/`; a backfill run the files dated on its day, and a manual run asked
+    to the files of the days of its form, from the archive and `source/`. Each is green with none.
     """
 
     def __init__(
@@ -33,27 +36,20 @@ class PlanBatchOperator(BaseBranchOperator):
     def choose_branch(self, context: Context) -> str | Iterable[str] | None:
         """Plan, and return the next task's id."""
         feed = Feed.model_validate(self.feed)
-        request = self._request(context)
+        request = request_of(context)
+        ti = context["ti"]
+        batch_id = new_batch_id(datetime.now(UTC), ti.dag_id, ti.run_id, ti.try_number)
         bucket = GCSHook(gcp_conn_id=self.gcp_conn_id).get_conn().bucket(self.bucket)
-        manifest = plan(bucket, feed, request)
+        try:
+            manifest = plan(bucket, feed, Planner(batch_id, ti.dag_id, ti.run_id, self.schema), request)
+        except TooManyFilesError as error:
+            raise AirflowFailException(str(error)) from error
         if manifest is None:
-            self.log.info("Nothing to load for %s", request.day or f"gs://{self.bucket}/{feed.prefix}")
+            self.log.info("Nothing to load for %s", request.days or f"gs://{self.bucket}/{feed.prefix}")
             return None
         uri = f"gs://{self.bucket}/{manifest_name(feed, manifest.batch_id)}"
         self._show(context, manifest, uri)
         return "stage" if manifest.files else "archive"
-
-    def _request(self, context: Context) -> Request:
-        dag_run, ti = context["dag_run"], context["ti"]
-        run_type = dag_run.run_type if dag_run.run_type in ("scheduled", "backfill") else "manual"
-        return Request(
-            batch_id=new_batch_id(datetime.now(UTC), ti.dag_id, ti.run_id, ti.try_number),
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            run_type=run_type,
-            schema=self.schema,
-            day=dag_run.logical_date.astimezone(UTC).date() if run_type == "backfill" else None,
-        )
 
     def _show(self, context: Context, manifest: Manifest, uri: str) -> None:
         ti = context["ti"]

@@ -1,0 +1,91 @@
+"""Which files a batch may take and where their bytes are now: in `source/`, or in the archive."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from google.cloud.storage import Bucket
+
+from ingestion import storage
+from ingestion.feeds import Feed
+from ingestion.intake import Rejection, StoredObject, file_date, loadable, within_limits
+from ingestion.manifest import first_identity
+from ingestion.run_request import Days
+
+
+class TooManyFilesError(ValueError):
+    """More files than the run was asked to take at most. The message says which days would fit."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file to plan: where its bytes are now, and the identity and date under which it was delivered."""
+
+    stored: StoredObject
+    object: str
+    generation: int
+    delivered_at: datetime
+    date: date | Rejection
+
+    @property
+    def archived(self) -> bool:
+        """Whether it comes from the archive: it has been planned and accepted before."""
+        return self.stored.name != self.object
+
+
+def waiting(bucket: Bucket, feed: Feed, max_files: int | None) -> list[Candidate]:
+    """What waits in `source/`, the oldest first, as much as one batch takes."""
+    return _delivered(feed, within_limits(feed, _in_source(bucket, feed), max_files))
+
+
+def of_days(bucket: Bucket, feed: Feed, days: Days, max_files: int | None) -> list[Candidate]:
+    """Every file dated on one of these days: from the archive, and those still in `source/`.
+
+    Raises TooManyFilesError: a reload that leaves files out would look like a whole one.
+    """
+    archived = _in_archive(bucket, feed, days)
+    known = {(item.object, item.generation) for item in archived}
+    delivered = [item for item in _delivered(feed, _in_source(bucket, feed)) if item.date in days]
+    found = archived + [item for item in delivered if (item.object, item.generation) not in known]
+    if max_files is not None and len(found) > max_files:
+        raise TooManyFilesError(_too_many(days, found, max_files))
+    return found
+
+
+def _in_source(bucket: Bucket, feed: Feed) -> list[StoredObject]:
+    objects = {item.name: item for item in storage.list_objects(bucket, feed.prefix)}
+    return [objects[name] for name in loadable(feed, list(objects))]
+
+
+def _delivered(feed: Feed, objects: Iterable[StoredObject]) -> list[Candidate]:
+    return [Candidate(item, item.name, item.generation, item.created, file_date(feed, item)) for item in objects]
+
+
+def _in_archive(bucket: Bucket, feed: Feed, days: Days) -> list[Candidate]:
+    root = f"archive/{feed.name}/"
+    # "0" is the character after "/": everything below the last day's folder comes before it.
+    objects = storage.list_between(bucket, root, f"{root}{days.first}/", f"{root}{days.last}0")
+    dated = [(re.fullmatch(r"(\d{4}-\d{2}-\d{2})/[^/]+", item.name.removeprefix(root)), item) for item in objects]
+    filed = [(date.fromisoformat(match[1]), item) for match, item in dated if match]
+    return [_archived(feed, item, day) for day, item in filed if day in days]
+
+
+def _archived(feed: Feed, item: StoredObject, day: date) -> Candidate:
+    noted = item.metadata
+    # A file laid into the archive by other means has its identity in its name alone.
+    name, generation = (
+        (noted["object"], int(noted["generation"]))
+        if {"object", "generation"} <= noted.keys()
+        else first_identity(feed, item.name)
+    )
+    delivered_at = datetime.fromisoformat(noted["delivered-at"]) if "delivered-at" in noted else item.created
+    return Candidate(item, name, generation, delivered_at, day)
+
+
+def _too_many(days: Days, found: list[Candidate], max_files: int) -> str:
+    dates = sorted(item.date for item in found if isinstance(item.date, date))
+    first_left_out = dates[max_files]
+    fitting = [day for day in dates if day < first_left_out]
+    way_out = f"{days.first} to {fitting[-1]} would fit" if fitting else f"{dates[0]} alone has more"
+    return f"{days} has {len(found)} files, more than max_files {max_files}, and none was loaded: {way_out}"

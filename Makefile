@@ -9,7 +9,7 @@ AS :=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak up down status put show reset lint lock mutants
+.PHONY: help install demo test soak up down status put show reset lint lock mutants bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,3 +54,6 @@ lock: install ## make requirements.lock from requirements.txt
 
 mutants: install ## sabotage the code, one fault at a time: each must turn its named test red
 	@$(PY) -m tests.mutants
+
+bench: install ## what parsing the DAGs costs Airflow, with 1, 10 and 50 feeds
+	@$(PY) -m bench.dag_parse

@@ -7,6 +7,9 @@ A good field may hold line ends too. But in a record with the right number of fi
 row's end holds what is left of that row, then perhaps whole rows, then the beginning of another row up to the same
 column, mostly to the quote that opens it there. So one of its lines has the order column at its place, counted from its
 end if that column comes behind the field and else from its beginning, or its last line ends with that quote.
+
+Where the later quote opens a field of several lines, the record ends with the first of them. The parser then takes the
+whole for a field without quotes, which leaves it with the quote it began with.
 """
 
 from pyspark.sql import Column
@@ -24,7 +27,7 @@ def swallowed_lines(feed: Feed, header: tuple[str, ...], corrupt: str) -> Column
     """How many lines a record took in after its own, 0 for a good one. `corrupt` names the parser's text's column."""
     # A corrupt record is bad anyhow, and its reader should know how much of the file it took.
     of_fields = [
-        sf.when(_ran_away(sf.split(sf.col(quoted(name)), "\n"), place, header, feed), _later_lines(quoted(name)))
+        sf.when(_ran_away(sf.col(quoted(name)), place, header, feed), _later_lines(quoted(name)))
         for place, name in enumerate(header)
     ]
     found = sf.greatest(*(sf.coalesce(lines, sf.lit(0)) for lines in [*of_fields, sf.lit(0)]))
@@ -35,8 +38,9 @@ def _later_lines(text: str) -> Column:
     return sf.size(sf.filter(sf.split(sf.col(text), "\n"), lambda line: trimmed(line).isNotNull())) - 1
 
 
-def _ran_away(lines: Column, place: int, header: tuple[str, ...], feed: Feed) -> Column:
+def _ran_away(text: Column, place: int, header: tuple[str, ...], feed: Feed) -> Column:
     """Whether the lines of the field at `place` are the end of one row and the beginning of another."""
+    lines = sf.split(text, "\n")
     order_by = header.index(feed.order_by)
     delimiter = f"\\Q{feed.delimiter}\\E"
     # Possessive, for Java's other repetitions of a group are recursive.
@@ -50,7 +54,8 @@ def _ran_away(lines: Column, place: int, header: tuple[str, ...], feed: Feed) ->
 
     sides = sf.slice(lines, 1, sf.size(lines) - 1) if place <= order_by else sf.slice(lines, 2, sf.size(lines))
     last = sf.split(sf.element_at(lines, -1), delimiter)
-    opens_again = (sf.size(last) == place + 1) & sf.element_at(last, -1).startswith('"')
+    opens_earlier = (sf.size(last) <= place) & text.startswith('"')
+    opens_again = ((sf.size(last) == place + 1) | opens_earlier) & sf.element_at(last, -1).startswith('"')
     return (sf.size(lines) > 1) & (sf.exists(sides, has_order_by) | opens_again)
 
 

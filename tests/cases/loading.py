@@ -5,18 +5,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-from deltalake import DeltaTable, QueryBuilder
 from google.cloud.storage import Bucket
 from pyspark.sql import SparkSession
 
 from ingestion.archiving import archive
 from ingestion.feeds import Feed
 from ingestion.manifest import Manifest, manifest_name
-from ingestion.planning import Request, plan, read_manifest
+from ingestion.planning import Planner, plan, read_manifest
+from ingestion.run_request import Days, RunRequest
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
 from tests.cases.suite import Case, CaseError, Delivery, Row
+from tests.tables import rows
 
 # Batches of one step, in case a feed's limits make several of it.
 MAX_BATCHES = 5
@@ -61,8 +61,8 @@ class Suite:
 
     def _batch(self, feed: Feed, batch_id: str, day: date | None = None) -> int | None:
         """Rows that a batch wrote to the target; None if there was nothing to load."""
-        run_type = "backfill" if day else "scheduled"
-        if plan(self.bucket, feed, Request(batch_id, feed.name, "run", run_type, self.schema, day)) is None:
+        request = RunRequest("backfill", Days(day, day), None) if day else RunRequest("scheduled", None, None)
+        if plan(self.bucket, feed, Planner(batch_id, feed.name, "run", self.schema), request) is None:
             return None
         manifest = read_manifest(self.bucket, feed, batch_id)
         self.manifests.append(manifest)
@@ -77,11 +77,9 @@ class Suite:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """All rows of a table, as delta-rs reads them; none if there is no such table."""
-        path = str(self.tables / table)
-        if table not in self._read and DeltaTable.is_deltatable(path):
-            reader = QueryBuilder().register("t", DeltaTable(path))
-            self._read[table] = pa.table(reader.execute("SELECT * FROM t").read_all()).to_pylist()
-        return self._read.get(table, [])
+        if table not in self._read:
+            self._read[table] = rows(self.tables / table)
+        return self._read[table]
 
     def named(self, object_name: str, generation: int) -> Row:
         """A generation as the cases call it."""

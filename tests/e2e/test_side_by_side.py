@@ -30,6 +30,7 @@ def test_a_backfill_a_manual_run_and_an_arrival_end_right_while_a_live_run_waits
     wait_for("the old days loaded", lambda: not names(live_bucket, "source/"))
     waiting = wait_for("a live run waits", airflow.waiting_run)
     version = lakehouse.version("order_tracking")
+    wait_for("no other backfill", lambda: not airflow.active_backfills())
 
     airflow.backfill(FIRST, LAST, max_active_runs=2)
     wait_for("the backfill runs", lambda: "running" in airflow.backfill_runs(FIRST, LAST).values())
@@ -62,6 +63,7 @@ def test_the_same_file_in_two_runs_ends_right(
     airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
 ) -> None:
     """A live run and a backfill of its day plan one file side by side."""
+    wait_for("no other backfill", lambda: not airflow.active_backfills())
     wait_for("a live run waits", airflow.waiting_run)
     put_days(deliveries, "2026-10-12")
     airflow.backfill("2026-10-12", "2026-10-12", max_active_runs=1)

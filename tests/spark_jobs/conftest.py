@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
 from tests.conftest import SparkRemote
+from tests.tables import rows
 
 ORDER_COLUMNS = [
     {"name": "order_num", "type": "string", "formats": []},
@@ -107,9 +107,7 @@ class Lake:
     def rows(self, table: str, columns: Sequence[str] | str = "*", order_by: str = "1") -> list[tuple[Any, ...]]:
         """The rows of a table, named without its schema, as delta-rs reads them."""
         names = columns if isinstance(columns, str) else ", ".join(columns)
-        reader = QueryBuilder().register("t", self._open(table))
-        found = pa.table(reader.execute(f"SELECT {names} FROM t ORDER BY {order_by}").read_all())
-        return [tuple(row.values()) for row in found.to_pylist()]
+        return [tuple(row.values()) for row in rows(self.tables / table, names, order_by=order_by)]
 
     def target(self, *columns: str) -> list[tuple[Any, ...]]:
         """The target's rows by tracking_num."""
@@ -117,14 +115,11 @@ class Lake:
 
     def version(self, table: str) -> int:
         """The newest version of a table."""
-        return self._open(table).version()
+        return DeltaTable(str(self.tables / table)).version()
 
     def exists(self, table: str) -> bool:
         """Whether there is such a table."""
         return DeltaTable.is_deltatable(str(self.tables / table))
-
-    def _open(self, table: str) -> DeltaTable:
-        return DeltaTable(str(self.tables / table))
 
 
 @pytest.fixture(scope="session")

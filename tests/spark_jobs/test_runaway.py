@@ -65,6 +65,23 @@ LAYOUTS = {
     "key last": [*(name for name in NAMES if name != "tracking_num"), "tracking_num"],
     "free text first": ["address", *(name for name in NAMES if name != "address")],
 }
+
+
+def test_a_quote_closed_by_a_field_of_several_lines_is_seen(lake: Lake) -> None:
+    names = LAYOUTS["order column in the middle"]
+    good = 'O3,T3,"""Rose Cottage""\nHigh Street",2026-11-20 09:00:00,2026-11-18,,ok\n'
+    broken = 'O1,T1,x,2026-11-20 09:00:00,2026-11-18,,"ok\n'
+    closing = 'O2,T2,"two\nlines",2026-11-20 09:00:00,2026-11-18,,ok\n'
+    lake.stage(lake.deliver(f"{','.join(names)}\n{broken}{closing}{good}", generation=1, columns=names))
+
+    assert lake.rows("order_tracking_staging", "tracking_num, address") == [("T3", '"Rose Cottage"\nHigh Street')]
+    first, second = lake.rows("order_tracking_quarantine", "reasons, raw")
+    assert first[0] == [took(1)]
+    assert "T1" in first[1]
+    assert "T2" in first[1]
+    assert second == ([BROKEN], 'lines",2026-11-20 09:00:00,2026-11-18,,ok')
+
+
 ROWS = 40
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import psutil
 import pytest
-from deltalake import DeltaTable, QueryBuilder
 
 from local.stack.processes import listens
 from tests.conftest import SPARK_START_SECONDS
@@ -24,6 +23,7 @@ from tests.local.databricks.harness import (
     start_spark,
     wait_for,
 )
+from tests.tables import rows
 
 ROUNDS = 10
 WRITES = 3
@@ -72,12 +72,7 @@ class Rig:
 
     def rows(self, mark: str) -> int:
         """How many rows a run has written, read without Spark."""
-        table = self.folder / "lakehouse" / "written"
-        if not DeltaTable.is_deltatable(str(table)):
-            return 0
-        reader = QueryBuilder().register("t", DeltaTable(str(table)))
-        found = reader.execute(f"SELECT count(*) AS n FROM t WHERE run = '{mark}'").read_all()
-        return found.column("n")[0].as_py() if len(found) else 0
+        return len(rows(self.folder / "lakehouse" / "written", where=f"run = '{mark}'"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ files move to `archive/`. Rows that cannot be read go to `{table}_quarantine`, f
 * By hand (Trigger): takes what is in `{prefix}` now, and is green at once with nothing there. With dates in its form it
   loads every file of those days again as one batch, from the archive and from `{prefix}`.
 * By backfill: one run a day loads every file dated on it again, from the archive and from `{prefix}`, beside the live
-  run: `airflow dags backfill {feed} -s <first day> -e <last day>`, or the UI's dialog.
+  run: `airflow dags backfill {feed} -s <first day> -e <last day>` (`airflow ingestion backfill` where Airflow does not
+  know that), or the UI's dialog.
 
 **To rebuild the tables** (dropped, emptied, a column of another type): trigger a run with all days, or backfill them.
 

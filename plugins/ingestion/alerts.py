@@ -30,12 +30,17 @@ def run_failed(context: Context) -> None:
     """DAG-level callback of a failed run."""
     dag_run = context["dag_run"]
     limit = context["dag"].max_consecutive_failed_dag_runs
+    what_next = (
+        f"After {limit} failed runs in a row the DAG is paused; mend the cause, then unpause it."
+        if dag_run.run_type != "backfill"
+        else "The backfill goes on with its other days: cancel it in the UI, or run it by `airflow dags backfill`, "
+        "which stops by itself."
+    )
     tell(
         context,
         f"{dag_run.dag_id}: run {dag_run.run_id} failed",
         [
             f"Reason: {context.get('reason', 'see the log of the failed task')}.",
-            "No file is lost: what was not merged stays in the bucket. "
-            f"After {limit} failed runs in a row the DAG is paused; mend the cause, then unpause it.",
+            f"No file is lost: what was not merged stays in the bucket. {what_next}",
         ],
     )

@@ -50,7 +50,8 @@ def _restore(bucket: Bucket, file: BatchFile) -> None:
     if archived is None:
         raise ArchiveError(_nowhere(file))
     _check_content(file, archived)
-    storage.copy(bucket, archived, file.input.removeprefix(f"gs://{bucket.name}/"))
+    if not storage.copy(bucket, archived, file.input.removeprefix(f"gs://{bucket.name}/")):
+        raise ArchiveError(_nowhere(file))
 
 
 def _archive_file(bucket: Bucket, file: BatchFile) -> None:
@@ -87,5 +88,5 @@ def _check_content(file: BatchFile, archived: StoredObject) -> None:
     if not storage.same_content(planned, archived):
         raise storage.CopyMismatchError(
             f"{file.archive} differs from what was planned ({file.size} bytes, crc32c {file.crc32c} in the manifest; "
-            f"{archived.size} bytes, crc32c {archived.crc32c} there). {file.object} was not deleted."
+            f"{archived.size} bytes, crc32c {archived.crc32c} there). Nothing was copied or deleted; look at both."
         )

@@ -44,9 +44,10 @@ def of_days(bucket: Bucket, feed: Feed, days: Days, max_files: int | None) -> li
 
     Raises TooManyFilesError: a reload that leaves files out would look like a whole one.
     """
+    # In this order: another run's `archive` copies a file before it deletes it, so that one of the listings has it.
+    delivered = [item for item in _delivered(feed, _in_source(bucket, feed)) if item.date in days]
     archived = _in_archive(bucket, feed, days)
     known = {(item.object, item.generation) for item in archived}
-    delivered = [item for item in _delivered(feed, _in_source(bucket, feed)) if item.date in days]
     found = archived + [item for item in delivered if (item.object, item.generation) not in known]
     if max_files is not None and len(found) > max_files:
         raise TooManyFilesError(_too_many(days, found, max_files))

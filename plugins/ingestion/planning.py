@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
 
 from ingestion import storage
@@ -24,7 +25,11 @@ PARALLEL = 8
 
 
 class UnreadableError(RuntimeError):
-    """A file that the bucket lists and does not give. The message names it."""
+    """A file that was listed and is not to be had. The message names it."""
+
+
+class NoManifestError(RuntimeError):
+    """A batch whose manifest is gone. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,12 @@ def plan(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> M
         planned = list(
             pool.map(lambda item: _pin(bucket, feed, planner.batch_id, *item), enumerate(candidates, start=1))
         )
+    if request.days and None in planned:
+        # A reload that leaves a file out would look like a whole one, and no other run would make up for it.
+        gone = candidates[planned.index(None)].stored.name
+        raise UnreadableError(
+            f"gs://{bucket.name}/{gone} was moved or replaced while {request.days} was planned: the next try lists anew"
+        )
     files = [item for item in planned if isinstance(item, BatchFile)]
     rejected = [item for item in planned if isinstance(item, RejectedFile)]
     if not files and not rejected:
@@ -67,8 +78,14 @@ def plan(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> M
 
 
 def read_manifest(bucket: Bucket, feed: Feed, batch_id: str) -> Manifest:
-    """The manifest of a batch. Raises google.api_core.exceptions.NotFound when there is none."""
-    return Manifest.model_validate_json(storage.read_text(bucket, manifest_name(feed, batch_id)))
+    """The manifest of a batch. Raises NoManifestError when there is none."""
+    name = manifest_name(feed, batch_id)
+    try:
+        return Manifest.model_validate_json(storage.read_text(bucket, name))
+    except NotFound:
+        raise NoManifestError(
+            f"gs://{bucket.name}/{name} is gone, so this batch cannot be done again: clear plan_batch to plan a new one"
+        ) from None
 
 
 def _pin(

@@ -23,8 +23,8 @@ from ingestion.trigger_form import request_of
 FAILED_LOOKS = 3
 # Backfill runs are named after their days. Asked for by name, the only way a trigger has to tell them from manual runs:
 # as many days as fit into one request, and as many requests as a backfill could reach back.
-DAYS_PER_REQUEST = 366
-REQUESTS = 30
+DAYS_PER_REQUEST = 100
+REQUESTS = 110
 
 
 class NewFilesTrigger(GCSPrefixBlobTrigger):
@@ -52,8 +52,8 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         failures = 0
         while True:
             try:
-                matches = loadable(feed, await self._names())
-            except Exception as error:  # whatever the client raises is an outage; reported below, never passed over
+                event = await self._event(loadable(feed, await self._names()))
+            except Exception as error:  # whatever is raised is an outage; reported below, never passed over
                 failures += 1
                 self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
                 if failures == FAILED_LOOKS:
@@ -61,7 +61,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
                     return
             else:
                 failures = 0
-                if event := await self._event(matches):
+                if event:
                     yield TriggerEvent(event)
                     return
             await asyncio.sleep(self.poke_interval)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as sf
 
@@ -97,7 +98,13 @@ def check_empty_files(spark: SparkSession, files: Iterable[SourceFile]) -> None:
         header = _BYTE_ORDER_MARK + sum(len(name.encode()) + 3 for name in file.columns) + 1
         if file.size <= header:
             continue
-        lines = spark.read.text(file.input).where(sf.btrim("value", sf.lit(BLANKS)) != "").limit(2).count()
+        try:
+            lines = spark.read.text(file.input).where(sf.btrim("value", sf.lit(BLANKS)) != "").limit(2).count()
+        except AnalysisException as error:  # the batch was archived, and its staged rows dropped since
+            raise IngestionError(
+                f"{file.object} (generation {file.generation}): no row is staged and {file.input} cannot be read: "
+                "run stage first"
+            ) from error
         if lines > 1:
             raise IngestionError(
                 f"{file.object} (generation {file.generation}) has rows, but none was staged or quarantined: "

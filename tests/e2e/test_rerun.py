@@ -31,12 +31,14 @@ def test_any_task_of_an_old_run_may_be_cleared(
     """The first three do their batch again, which changes nothing; the others look anew, and find nothing or wait."""
     wait_for("a live run waits", airflow.waiting_run)
     before = lakehouse.version("order_tracking"), names(live_bucket, "archive/")
+    tries = airflow.tasks(airflow.dag, old_run)[task]["try_number"]
     airflow.clear(old_run, task)
     if task == "detect_new_files":
         wait_for("it waits as a live run does", lambda: airflow.states(old_run)[task] == "deferred")
         return
     wait_for(f"{old_run} ended", lambda: airflow.state(old_run) in ENDED)
     assert airflow.state(old_run) == "success"
+    assert airflow.tasks(airflow.dag, old_run)[task]["try_number"] > tries
     again = {"archive", "merge", "stage"}
     assert airflow.states(old_run)["stage"] == ("success" if task in again else "skipped")
     assert (lakehouse.version("order_tracking"), names(live_bucket, "archive/")) == before

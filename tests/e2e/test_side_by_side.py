@@ -8,8 +8,8 @@ from google.cloud.storage import Bucket
 from tests.e2e.clients import DAG, ENDED, Airflow, Deliveries, Lakehouse, wait_for
 from tests.e2e.test_pipeline import HEADER, archived, assert_target, names
 
-FIRST, LAST = "2026-10-01", "2026-10-10"
-DAYS_WITH_FILES = ("2026-10-02", "2026-10-03", "2026-10-07")
+FIRST, LAST = "2026-08-01", "2026-08-10"
+DAYS_WITH_FILES = ("2026-08-02", "2026-08-03", "2026-08-07")
 # A backfill of ten days of which three run jobs, one after the other, on a machine that does other things as well.
 LONG_SECONDS = 400
 
@@ -34,6 +34,7 @@ def test_a_backfill_a_manual_run_and_an_arrival_end_right_while_a_live_run_waits
 
     airflow.backfill(FIRST, LAST, max_active_runs=2)
     wait_for("the backfill runs", lambda: "running" in airflow.backfill_runs(FIRST, LAST).values())
+    wait_for("two days ended", lambda: list(airflow.backfill_runs(FIRST, LAST).values()).count("success") > 1)
     assert airflow.state(waiting) == "running", "a live run need not make way for a backfill"
     # Under a midnight, as only a backfill run would otherwise be.
     manual = airflow.trigger_dated("2026-10-20T00:00:00Z")
@@ -73,6 +74,13 @@ def test_the_same_file_in_two_runs_ends_right(
     assert_target(lakehouse, deliveries)
     assert names(live_bucket, "source/") == []
     assert len(names(live_bucket, "archive/order_tracking/2026-10-12/")) == 1
+    manifests = [text for text in manifest_texts(live_bucket) if "order_tracking_2026_10_12.csv" in text]
+    assert len(manifests) == 2, "both runs planned the file"
+
+
+def manifest_texts(bucket: Bucket) -> list[str]:
+    found = names(bucket, "batches/order_tracking/")
+    return [bucket.blob(name).download_as_text() for name in found if name.endswith("manifest.json")]
 
 
 def test_neither_a_pause_nor_a_run_called_green_starts_a_stampede(

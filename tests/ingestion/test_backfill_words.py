@@ -62,18 +62,20 @@ def test_what_failed_is_run_again_instead_of_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "attempted", "fate"),
+    ("state", "manual", "attempted", "fate"),
     [
-        (None, True, Fate.NEW),
-        ("failed", True, Fate.AGAIN),
-        ("success", False, Fate.SUCCEEDED),
-        ("failed", False, Fate.FAILED),
-        ("queued", False, Fate.RUNNING),
-        (None, False, Fate.UNFINISHED),
+        (None, False, True, Fate.NEW),
+        ("failed", False, True, Fate.AGAIN),
+        ("success", True, True, Fate.AGAIN),
+        ("success", False, False, Fate.SUCCEEDED),
+        ("success", True, False, Fate.MANUAL),
+        ("failed", True, False, Fate.FAILED),
+        ("queued", False, False, Fate.RUNNING),
+        (None, False, False, Fate.UNFINISHED),
     ],
 )
-def test_what_happens_to_a_day(state: str | None, attempted: bool, fate: Fate) -> None:
-    assert PlannedDay("2026-10-03", NOON, state, attempted).fate is fate
+def test_what_happens_to_a_day(state: str | None, manual: bool, attempted: bool, fate: Fate) -> None:
+    assert PlannedDay("2026-10-03", NOON, state, manual, attempted).fate is fate
 
 
 def test_totals_name_every_day_that_did_not_succeed() -> None:

@@ -13,7 +13,7 @@ from ingestion.candidates import TooManyFilesError
 from ingestion.feeds import Feed
 from ingestion.intake import StoredObject
 from ingestion.manifest import Manifest, first_identity, new_batch_id
-from ingestion.planning import Planner, UnreadableError, plan, read_manifest
+from ingestion.planning import NoManifestError, Planner, UnreadableError, plan, read_manifest
 from ingestion.run_request import Days, RunRequest
 
 HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
@@ -251,6 +251,30 @@ def test_a_file_replaced_while_it_is_planned_is_left_to_the_next_run(
     monkeypatch.setattr(storage, "read_head", replaced_before)
     assert planned(bucket, feed) is None
     assert names(bucket) == [NAME]
+
+
+def test_a_file_archived_while_days_are_planned_is_not_left_out(
+    bucket: Bucket, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run archives it after the listing: the reload fails, and finds it at the next try."""
+    put(bucket, NAME, FIRST)
+    live = must_plan(bucket, feed, "b1")
+    read_head = storage.read_head
+
+    def archived_before(of: Bucket, stored: StoredObject) -> bytes | None:
+        archive(of, live)
+        return read_head(of, stored)
+
+    monkeypatch.setattr(storage, "read_head", archived_before)
+    with pytest.raises(UnreadableError, match=f"{NAME} was moved or replaced while 2026-11-20 was planned"):
+        planned(bucket, feed, "b2", november(20))
+    (again,) = must_plan(bucket, feed, "b3", november(20)).files
+    assert (again.object, again.generation) == (NAME, live.files[0].generation)
+
+
+def test_a_batch_whose_manifest_is_gone_says_what_to_do(bucket: Bucket, feed: Feed) -> None:
+    with pytest.raises(NoManifestError, match=r"b9/manifest.json is gone.*clear plan_batch"):
+        read_manifest(bucket, feed, "b9")
 
 
 def test_an_archived_batch_is_pinned_again_from_the_archive(bucket: Bucket, feed: Feed) -> None:

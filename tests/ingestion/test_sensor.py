@@ -19,7 +19,7 @@ from google.cloud.storage import Bucket
 
 from ingestion import sensor
 from ingestion.feeds import Feed
-from ingestion.sensor import NewFilesSensor, NewFilesTrigger
+from ingestion.sensor import NewFilesSensor, NewFilesTrigger, another_run_waits
 
 NAME = "source/order_tracking_2026_11_20.csv"
 LIMIT_SECONDS = 20
@@ -112,6 +112,27 @@ def test_a_waiting_run_makes_way(feed: Feed, bucket: Bucket, monkeypatch: pytest
     assert event["status"] == "making_way"
     with pytest.raises(AirflowSkipException, match="makes way"):
         new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event)
+
+
+@pytest.mark.parametrize(
+    ("queued", "waits"),
+    [
+        ([], False),
+        (["backfill__2026-11-01T00:00:00+00:00", "backfill__2019-12-31T00:00:00+00:00"], False),
+        (["backfill__2026-11-01T00:00:00+00:00", "manual__2026-11-20T00:00:00+00:00"], True),
+        (["scheduled__2026-11-20T09:00:00+00:00"], True),
+    ],
+)
+def test_a_live_run_makes_way_for_all_but_backfill_runs(
+    queued: list[str], waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With made-up counts; tests/e2e/test_side_by_side.py has Airflow's own."""
+
+    def count(dag_id: str, states: list[str], run_ids: list[str] | None = None) -> int:
+        return len(queued) if run_ids is None else len(set(queued) & set(run_ids))
+
+    monkeypatch.setattr(sensor.RuntimeTaskInstance, "get_dr_count", count)
+    assert another_run_waits("order_tracking") is waits
 
 
 def test_a_bucket_that_is_gone_fails_the_task_and_says_which(

@@ -60,7 +60,13 @@ def _run(args: argparse.Namespace) -> int:
             backfill_id = active.id
             backfills.set_paused(backfill_id, False)
             say(f"Backfill {backfill_id} of {options.dag_id} goes on: {count(active.left)} to go, {options.range()}")
-        return Following(options, dag.zone, backfill_id, stop).to_the_end()
+        try:
+            return Following(options, dag.zone, backfill_id, stop).to_the_end()
+        except KeyboardInterrupt:  # the second one, which does not wait for the first to be carried out
+            say(f"Interrupted at once: backfill {backfill_id} may go on in Airflow.")
+            say(f"Follow it: {options.command_line()}")
+            say(f"Give up: {cancel_line(options)}")
+            return INTERRUPTED
 
 
 def _backfillable(dag_id: str) -> DagFacts:
@@ -142,8 +148,10 @@ def _nothing_to_do(options: Options, planned: Sequence[PlannedDay]) -> int:
         say(line)
     if any(day.fate is Fate.FAILED for day in others):
         say(f"Nothing was started. To run what failed again: {options.command_line(rerun_failed=True)}")
-    else:
+    elif any(day.fate is Fate.RUNNING for day in others):
         say("Nothing was started: wait for the runs that are on their way, then give the command again.")
+    else:
+        say("Nothing was started.")
     return 1
 
 

@@ -15,6 +15,7 @@ class Fate(StrEnum):
     AGAIN = "again"
     SUCCEEDED = "left alone: already succeeded"
     FAILED = "left alone: failed earlier, needs --rerun-failed-tasks"
+    MANUAL = "left alone: a manual run has this date, --reset-dagruns runs it as a backfill"
     RUNNING = "left alone: is running now"
     UNFINISHED = "left out: not over yet"
 
@@ -26,6 +27,7 @@ class PlannedDay:
     name: str
     over: datetime  # the end of its data interval: from then on it may be backfilled
     state: str | None  # of the run it has
+    manual: bool  # whether a person started that run, for whatever reason: it need not have loaded this day
     attempted: bool  # whether Airflow would run it
 
     @property
@@ -33,7 +35,7 @@ class PlannedDay:
         """What a backfill would do about it."""
         if self.attempted:
             return Fate.AGAIN if self.state else Fate.NEW
-        return left_alone(self.state) if self.state else Fate.UNFINISHED
+        return left_alone(self.state, self.manual) if self.state else Fate.UNFINISHED
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Day:
         return "cancelled" if self.was_cancelled else str(self.state)
 
 
-def left_alone(state: str) -> Fate:
+def left_alone(state: str, manual: bool) -> Fate:
     """Why a day whose run is in this state is left alone."""
+    if state == "success" and manual:
+        return Fate.MANUAL
     return {"success": Fate.SUCCEEDED, "failed": Fate.FAILED}.get(state, Fate.RUNNING)
 
 

@@ -49,8 +49,8 @@ class Following:
     def _tell_left_alone(self) -> bool:
         """Name the days that are not run; returns whether one of them is no success."""
         by_fate: dict[Fate, list[str]] = {}
-        for name, state in backfills.left_alone(self.id, self.zone):
-            by_fate.setdefault(left_alone(state), []).append(name)
+        for name, state, manual in backfills.left_alone(self.id, self.zone):
+            by_fate.setdefault(left_alone(state, manual), []).append(name)
         for fate, found in by_fate.items():
             say(f"{count(len(found))} {fate}: {names(found)}")
         return bool(by_fate.keys() - {Fate.SUCCEEDED})
@@ -98,6 +98,9 @@ class Following:
         backfills.set_paused(self.id, True)
         now = backfills.progress(self.id, self.zone)
         say(f"Interrupted. {totals(now.days)} after {self._elapsed()}.")
+        if now.closed:
+            say(f"Backfill {self.id} is over all the same.")
+            return INTERRUPTED
         say(f"Backfill {self.id} is paused{self._still_runs()}.")
         say(f"Go on: {self.options.command_line()}")
         say(f"Give up: {cancel_line(self.options)}")

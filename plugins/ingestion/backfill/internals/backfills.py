@@ -12,6 +12,7 @@ from airflow.models.backfill import Backfill, BackfillDagRun, ReprocessBehavior
 from airflow.timetables.base import DagRunInfo
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunType
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
@@ -145,18 +146,18 @@ def progress(backfill_id: int, zone: tzinfo) -> Progress:
         )
 
 
-def left_alone(backfill_id: int, zone: tzinfo) -> list[tuple[str, str]]:
-    """The days that the backfill does not run because they have a run, with the state of that run now."""
+def left_alone(backfill_id: int, zone: tzinfo) -> list[tuple[str, str, bool]]:
+    """The days that the backfill does not run because they have a run: its state now, whether it is a manual one."""
     of_day = (DagRun.logical_date == BackfillDagRun.logical_date) & (DagRun.dag_id == Backfill.dag_id)
     with create_session() as session:
         rows = session.execute(
-            select(BackfillDagRun, DagRun.state)
+            select(BackfillDagRun, DagRun.state, DagRun.run_type)
             .join(Backfill, Backfill.id == BackfillDagRun.backfill_id)
             .join(DagRun, of_day, isouter=True)
             .where(BackfillDagRun.backfill_id == backfill_id, BackfillDagRun.exception_reason.is_not(None))
             .order_by(BackfillDagRun.sort_ordinal)
         )
-        return [(day_name(row, zone), str(state)) for row, state in rows]
+        return [(day_name(row, zone), str(state), kind == DagRunType.MANUAL) for row, state, kind in rows]
 
 
 def day_name(of: DagRunInfo | BackfillDagRun, zone: tzinfo) -> str:

@@ -80,7 +80,8 @@ def planned_days(options: Options, zone: tzinfo) -> list[PlannedDay]:
             run = session.scalar(_get_latest_dag_run_row_query(dag_id=options.dag_id, info=info))
             over = _end(info)
             state = str(run.state) if run and over < now else None
-            days.append(PlannedDay(day_name(info, zone), over, state, _key(info) in attempted))
+            manual = run is not None and run.run_type == DagRunType.MANUAL
+            days.append(PlannedDay(day_name(info, zone), over, state, manual, _key(info) in attempted))
     return days[::-1] if options.backwards else days
 
 

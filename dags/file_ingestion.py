@@ -79,7 +79,7 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
         max_active_runs=1,
         max_consecutive_failed_dag_runs=FAILED_RUNS_BEFORE_PAUSE,
         on_failure_callback=alerts.run_failed,
-        params=trigger_form.fields(feed.prefix),
+        params=trigger_form.form_fields(feed.prefix),
         default_args={
             "retries": 2,
             "retry_delay": timedelta(seconds=settings.retry_seconds),

@@ -143,16 +143,18 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
 
 def another_run_waits(dag_id: str) -> bool:
     """Whether a manual run of the DAG is queued. Backfill runs are queued too, but run beside this one."""
-    others = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
+    queued = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
+    backfill = 0
     day = datetime.now(UTC).date()
     for _ in range(REQUESTS):
-        if others == 0:
-            return False
+        if backfill >= queued:
+            break
         days = [day - timedelta(days=count) for count in range(DAYS_PER_REQUEST)]
         names = [f"backfill__{day}T00:00:00+00:00" for day in days]
-        others -= RuntimeTaskInstance.get_dr_count(dag_id, run_ids=names, states=["queued"])
+        backfill += RuntimeTaskInstance.get_dr_count(dag_id, run_ids=names, states=["queued"])
         day = days[-1] - timedelta(days=1)
-    return others > 0
+    # Counted once more: a backfill run that has started since would look like a manual one that still waits.
+    return backfill < queued and backfill < RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
 
 
 def unreachable(bucket: str, prefix: str, error: Exception) -> str:

@@ -6,7 +6,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from ingestion.run_request import RunRequest, RunRequestError, run_request
 
 
-def fields(prefix: str) -> dict[str, Param]:
+def form_fields(prefix: str) -> dict[str, Param]:
     """The fields, empty: the run takes what is in `prefix`."""
     return {
         "reload_from": Param(

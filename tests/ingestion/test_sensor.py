@@ -135,6 +135,19 @@ def test_a_live_run_makes_way_for_all_but_backfill_runs(
     assert another_run_waits("order_tracking") is waits
 
 
+def test_a_backfill_run_that_starts_between_two_counts_is_no_manual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    queued = ["backfill__2026-11-01T00:00:00+00:00", "backfill__2026-11-02T00:00:00+00:00"]
+
+    def count(dag_id: str, states: list[str], run_ids: list[str] | None = None) -> int:
+        found = len(queued) if run_ids is None else len(set(queued) & set(run_ids))
+        if run_ids is None:
+            del queued[1:]
+        return found
+
+    monkeypatch.setattr(sensor.RuntimeTaskInstance, "get_dr_count", count)
+    assert another_run_waits("order_tracking") is False
+
+
 def test_a_bucket_that_is_gone_fails_the_task_and_says_which(
     feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,8 +38,8 @@ def restore_inputs(bucket: Bucket, manifest: Manifest) -> list[str]:
     in neither place, storage.CopyMismatchError for one that has changed since.
     """
     prefix = batch_prefix(manifest.feed, manifest.batch_id) + "input/"
-    pinned = {f"gs://{bucket.name}/{item.name}" for item in storage.list_objects(bucket, prefix)}
-    missing = [file for file in manifest.files if file.input not in pinned]
+    pinned = {item.name for item in storage.list_objects(bucket, prefix)}
+    missing = [file for file in manifest.files if _input_name(bucket, file) not in pinned]
     with ThreadPoolExecutor(PARALLEL) as pool:
         list(pool.map(partial(_restore, bucket), missing))
     return [file.archive for file in missing]
@@ -50,12 +50,12 @@ def _restore(bucket: Bucket, file: BatchFile) -> None:
     if archived is None:
         raise ArchiveError(_nowhere(file))
     _check_content(file, archived)
-    if not storage.copy(bucket, archived, file.input.removeprefix(f"gs://{bucket.name}/")):
+    if not storage.copy(bucket, archived, _input_name(bucket, file)):
         raise ArchiveError(_nowhere(file))
 
 
 def _archive_file(bucket: Bucket, file: BatchFile) -> None:
-    pinned = storage.find(bucket, file.input.removeprefix(f"gs://{bucket.name}/"))
+    pinned = storage.find(bucket, _input_name(bucket, file))
     if pinned is not None:
         # Kept on the copy, so that a backfill from the archive loads the file under its first identity.
         identity = {"object": file.object, "generation": str(file.generation)}
@@ -74,6 +74,10 @@ def _move_rejected(bucket: Bucket, file: RejectedFile) -> None:
     storage.copy(bucket, source, file.to)
     storage.write_json(bucket, f"{file.to}.reason.json", file.model_dump())
     storage.delete_generation(bucket, file.object, file.generation)
+
+
+def _input_name(bucket: Bucket, file: BatchFile) -> str:
+    return file.input.removeprefix(f"gs://{bucket.name}/")
 
 
 def _nowhere(file: BatchFile) -> str:

@@ -1,55 +1,19 @@
-"""Planning and archiving against a real bucket: what is pinned, what leaves `source/`, and when."""
+"""Planning against a real bucket: what is pinned, from where, and what a reload takes."""
 
 import json
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
-from google.cloud.storage import Blob, Bucket
+from google.cloud.storage import Bucket
 
 from ingestion import storage
-from ingestion.archiving import ArchiveError, archive, restore_inputs
+from ingestion.archiving import archive
 from ingestion.candidates import TooManyFilesError
 from ingestion.feeds import Feed
 from ingestion.intake import StoredObject
-from ingestion.manifest import Manifest, first_identity, new_batch_id
-from ingestion.planning import NoManifestError, Planner, UnreadableError, plan, read_manifest
-from ingestion.run_request import Days, RunRequest
-
-HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
-NAME = "source/order_tracking_2026_11_20.csv"
-ARCHIVED = "archive/order_tracking/2026-11-20/order_tracking_2026_11_20"
-FIRST = HEADER + "1,T1,2026-11-19,,IN_TRANSIT,street,2026-11-20 10:00:00\n"
-SECOND = HEADER + "1,T1,2026-11-19,,DELIVERED,street,2026-11-20 18:00:00\n"
-
-
-def put(bucket: Bucket, name: str, content: str | bytes) -> int:
-    blob = bucket.blob(name)
-    blob.upload_from_string(content)
-    return int(blob.generation)
-
-
-def names(bucket: Bucket, prefix: str = "") -> list[str]:
-    return sorted(blob.name for blob in bucket.client.list_blobs(bucket, prefix=prefix))
-
-
-def planned(
-    bucket: Bucket, feed: Feed, batch_id: str = "b1", days: Days | None = None, max_files: int | None = None
-) -> Manifest | None:
-    request = RunRequest("manual", days, max_files)
-    return plan(bucket, feed, Planner(batch_id, feed.name, "run", "orders"), request)
-
-
-def must_plan(
-    bucket: Bucket, feed: Feed, batch_id: str = "b1", days: Days | None = None, max_files: int | None = None
-) -> Manifest:
-    manifest = planned(bucket, feed, batch_id, days, max_files)
-    assert manifest is not None
-    return manifest
-
-
-def november(first: int, last: int | None = None) -> Days:
-    return Days(date(2026, 11, first), date(2026, 11, last or first))
+from ingestion.manifest import first_identity, new_batch_id
+from ingestion.planning import NoManifestError, UnreadableError, read_manifest
+from tests.ingestion.batches import ARCHIVED, FIRST, HEADER, NAME, SECOND, must_plan, names, november, planned, put
 
 
 def test_nothing_to_load_writes_nothing(bucket: Bucket, feed: Feed) -> None:
@@ -72,79 +36,6 @@ def test_the_manifest_pins_each_file_by_generation_and_content(bucket: Bucket, f
     assert written["tables"]["target"] == "orders.order_tracking"
     pinned = bucket.blob("batches/order_tracking/b1/input/00001.csv").download_as_text()
     assert pinned == FIRST, "an overwrite after planning must not change what the jobs read"
-
-
-def test_archive_moves_the_merged_generation_and_leaves_a_newer_one(bucket: Bucket, feed: Feed) -> None:
-    generation = put(bucket, NAME, FIRST)
-    manifest = must_plan(bucket, feed)
-    put(bucket, NAME, SECOND)
-    archive(bucket, manifest)
-    assert bucket.blob(NAME).download_as_text() == SECOND
-    assert bucket.blob(f"{ARCHIVED}.{generation}.csv").download_as_text() == FIRST
-    assert names(bucket, "batches/") == ["batches/order_tracking/b1/manifest.json"]
-
-
-def test_archive_empties_source_and_may_run_again(bucket: Bucket, feed: Feed) -> None:
-    generation = put(bucket, NAME, FIRST)
-    manifest = must_plan(bucket, feed)
-    archive(bucket, manifest)
-    expected = [f"{ARCHIVED}.{generation}.csv", "batches/order_tracking/b1/manifest.json"]
-    assert names(bucket) == expected
-    archive(bucket, manifest)
-    assert names(bucket) == expected
-
-
-@pytest.mark.parametrize("killed_at", ["copied", "deleted"])
-def test_an_archive_killed_half_way_is_completed(bucket: Bucket, feed: Feed, killed_at: str) -> None:
-    generation = put(bucket, NAME, FIRST)
-    manifest = must_plan(bucket, feed)
-    pinned = bucket.blob("batches/order_tracking/b1/input/00001.csv")
-    bucket.copy_blob(pinned, bucket, f"{ARCHIVED}.{generation}.csv")
-    if killed_at == "deleted":
-        bucket.blob(NAME).delete()
-    archive(bucket, manifest)
-    assert names(bucket) == [f"{ARCHIVED}.{generation}.csv", "batches/order_tracking/b1/manifest.json"]
-
-
-def test_an_archive_name_taken_by_other_content_stops_before_the_delete(bucket: Bucket, feed: Feed) -> None:
-    generation = put(bucket, NAME, FIRST)
-    manifest = must_plan(bucket, feed)
-    put(bucket, f"{ARCHIVED}.{generation}.csv", "something else")
-    with pytest.raises(storage.CopyMismatchError, match="Nothing was deleted"):
-        archive(bucket, manifest)
-    assert bucket.blob(NAME).download_as_text() == FIRST
-    assert bucket.blob(f"{ARCHIVED}.{generation}.csv").download_as_text() == "something else"
-
-
-def test_a_file_neither_pinned_nor_archived_keeps_its_source(bucket: Bucket, feed: Feed) -> None:
-    put(bucket, NAME, FIRST)
-    manifest = must_plan(bucket, feed)
-    bucket.blob("batches/order_tracking/b1/input/00001.csv").delete()
-    with pytest.raises(ArchiveError, match="clear plan_batch"):
-        archive(bucket, manifest)
-    assert bucket.blob(NAME).download_as_text() == FIRST
-
-
-def test_a_bad_file_is_moved_with_its_reason_and_does_not_hold_up_the_good_one(bucket: Bucket, feed: Feed) -> None:
-    put(bucket, NAME, FIRST)
-    bad = put(bucket, "source/order_tracking_2026_11_21.csv", "who,knows\n1,2\n")
-    empty = put(bucket, "source/order_tracking_2026_11_22.csv", "")
-    manifest = must_plan(bucket, feed)
-    assert [file.object for file in manifest.files] == [NAME]
-    assert [(file.generation, file.code) for file in manifest.rejected] == [(bad, "no_header"), (empty, "empty")]
-    archive(bucket, manifest)
-    rejected = f"rejected/order_tracking/2026-11-21/order_tracking_2026_11_21.{bad}.csv"
-    assert bucket.blob(rejected).download_as_text() == "who,knows\n1,2\n"
-    assert json.loads(bucket.blob(f"{rejected}.reason.json").download_as_text())["code"] == "no_header"
-    assert names(bucket, "source/") == []
-
-
-def test_a_rejected_file_replaced_before_its_move_is_left_to_the_next_run(bucket: Bucket, feed: Feed) -> None:
-    put(bucket, NAME, "")
-    manifest = must_plan(bucket, feed)
-    put(bucket, NAME, FIRST)
-    archive(bucket, manifest)
-    assert names(bucket) == ["batches/order_tracking/b1/manifest.json", NAME]
 
 
 def test_a_backfill_of_a_day_takes_archive_and_source_of_that_day_only(bucket: Bucket, feed: Feed) -> None:
@@ -275,38 +166,6 @@ def test_a_file_archived_while_days_are_planned_is_not_left_out(
 def test_a_batch_whose_manifest_is_gone_says_what_to_do(bucket: Bucket, feed: Feed) -> None:
     with pytest.raises(NoManifestError, match=r"b9/manifest.json is gone.*clear plan_batch"):
         read_manifest(bucket, feed, "b9")
-
-
-def test_an_archived_batch_is_pinned_again_from_the_archive(bucket: Bucket, feed: Feed) -> None:
-    generation = put(bucket, NAME, FIRST)
-    manifest = must_plan(bucket, feed)
-    assert restore_inputs(bucket, manifest) == []
-    archive(bucket, manifest)
-    put(bucket, NAME, SECOND)
-    assert restore_inputs(bucket, manifest) == [f"{ARCHIVED}.{generation}.csv"]
-    assert bucket.blob("batches/order_tracking/b1/input/00001.csv").download_as_text() == FIRST
-    archive(bucket, manifest)
-    assert bucket.blob(NAME).download_as_text() == SECOND
-    assert names(bucket, "batches/") == ["batches/order_tracking/b1/manifest.json"]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error", "message"),
-    [
-        (lambda blob: blob.delete(), ArchiveError, "neither at archive/.* nor at gs://"),
-        (lambda blob: blob.upload_from_string("else"), storage.CopyMismatchError, "differs from what was planned"),
-    ],
-)
-def test_an_archived_batch_without_its_archive_is_not_pinned_again(
-    bucket: Bucket, feed: Feed, spoil: Callable[[Blob], None], error: type[Exception], message: str
-) -> None:
-    generation = put(bucket, NAME, FIRST)
-    manifest = must_plan(bucket, feed)
-    archive(bucket, manifest)
-    spoil(bucket.blob(f"{ARCHIVED}.{generation}.csv"))
-    with pytest.raises(error, match=message):
-        restore_inputs(bucket, manifest)
-    assert names(bucket, "batches/") == ["batches/order_tracking/b1/manifest.json"]
 
 
 def test_an_archived_file_that_no_longer_fits_the_feed_is_not_moved(bucket: Bucket, feed: Feed) -> None:

@@ -20,8 +20,8 @@ install: ## install what is missing into .venv and .local (every target below do
 demo: install ## the whole pipeline at work: two days of files, from bucket to table (KEEP=1 leaves it running)
 	@$(PY) -m local.demo $(if $(KEEP),--keep)
 
-test: install ## every test, the end-to-end ones included
-	@$(PY) -m pytest --durations=10 $(ARGS)
+test: install ## every test, the end-to-end ones included: two at a time, as one of them often only waits
+	@$(PY) -m pytest --numprocesses=2 --dist=loadgroup --durations=10 $(ARGS)
 
 soak: install ## the long runs: kills at any moment, many property examples
 	@$(PY) -m pytest -m soak --durations=10 $(ARGS)

@@ -24,9 +24,14 @@ SPARK_START_SECONDS = 90
 STACK_START_SECONDS = 300
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups are read by a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests through a running Airflow come last: once it is started, it takes its share of the machine."""
-    items.sort(key=lambda item: "stack" in getattr(item, "fixturenames", ()))
+    """Spread the tests over the workers of `make test` so that one stack and one Spark server serve all of them."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        shared = next((name for name in ("stack", "spark_remote") if name in fixtures), None)
+        # The rest by file: what a module shares is made once.
+        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

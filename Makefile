@@ -9,7 +9,7 @@ AS :=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak up down status put show reset lint lock mutants bench
+.PHONY: help install demo test soak up down status put show reset env lint lock mutants bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ show: install ## tables and bucket, in the terminal (ROWS=20)
 
 reset: install ## stop the stack and forget its data; what is installed stays
 	@$(PY) -m local.stack reset --home $(STACK)
+
+env: ## write .env, with fresh secrets, for docker compose
+	@$(PYTHON) local/compose_env.py
 
 lint: install ## ruff: rules and formatting
 	@.venv/bin/ruff check .

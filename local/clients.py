@@ -10,7 +10,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from local.stack.home import Home, Secrets, StackState, is_supervised
-from local.stack.settings import BUCKET, PROJECT, SCHEMA
+from local.stack.services import BUCKET, PROJECT, SCHEMA
 
 
 class NotRunningError(Exception):

@@ -1,15 +1,17 @@
-"""The command line of the warm Spark Connect server that stands in for Databricks compute.
+"""The warm Spark Connect server that stands in for Databricks compute: `python -m local.spark_server --port ...`.
 
 Spark with Delta and `gs://`, managed tables in a persistent Derby metastore, bound to loopback. The server is started
 once; each job run is a Spark Connect client with a session of its own, as on Databricks serverless.
 """
 
+import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pyspark
 
+LOOPBACK = "127.0.0.1"
 CONNECT_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 JARS = (
     "delta-spark_4.2_2.13-4.4.0.jar",
@@ -18,17 +20,19 @@ JARS = (
 )
 
 
-def spark_conf(lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | None) -> dict[str, str]:
+def spark_conf(
+    lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | None, interface: str = LOOPBACK
+) -> dict[str, str]:
     """Settings of the server, by Spark's own names.
 
     `lakehouse` holds the tables (`<schema>.db/<table>`) and, beside them, the metastore; `jars` the files of `JARS`;
     `bucket_endpoint` is the base URL of the bucket stand-in, or None for a server that reads local files only.
     """
     conf = {
-        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.address": interface,
         "spark.connect.grpc.binding.port": str(port),
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": LOOPBACK,
+        "spark.driver.host": LOOPBACK,
         "spark.jars": ",".join(str(jars / name) for name in JARS),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -65,10 +69,12 @@ def spark_conf(lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | No
     return conf
 
 
-def spark_server_command(lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | None) -> list[str]:
+def spark_server_command(
+    lakehouse: Path, jars: Path, port: int, bucket_endpoint: str | None, interface: str = LOOPBACK
+) -> list[str]:
     """The command that runs the server in the foreground until it is terminated."""
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
-    conf = spark_conf(lakehouse, jars, port, bucket_endpoint)
+    conf = spark_conf(lakehouse, jars, port, bucket_endpoint, interface)
     flags = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
     return [str(submit), "--driver-memory", "3g", *flags, "--class", CONNECT_CLASS, "spark-internal"]
 
@@ -77,4 +83,21 @@ def spark_server_env(base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for that command: `base`, less what would make spark-submit a client or point it elsewhere."""
     unwanted = {"SPARK_REMOTE", "SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"}
     env = {name: value for name, value in base.items() if name not in unwanted}
-    return env | {"SPARK_LOCAL_IP": "127.0.0.1"}
+    return env | {"SPARK_LOCAL_IP": LOOPBACK}
+
+
+def main() -> None:
+    """Become the server."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--interface", default=LOOPBACK, help="the interface to listen on")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--lakehouse", type=Path, required=True, help="folder of the tables and the metastore")
+    parser.add_argument("--jars", type=Path, required=True, help="folder of the jars of Delta and gs://")
+    parser.add_argument("--bucket-endpoint", help="base URL of the bucket stand-in; without it, local files only")
+    given = parser.parse_args()
+    command = spark_server_command(given.lakehouse, given.jars, given.port, given.bucket_endpoint, given.interface)
+    os.execve(command[0], command, spark_server_env())  # noqa: S606 - this process becomes the server, with its pid
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Self
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
-from local.stack import settings
 from local.stack.components import Component, stack_components
-from local.stack.home import Home, Secrets
+from local.stack.home import Home
 from local.stack.processes import end, free_port, identify, spawn, tail
+from local.stack.services import PROJECT
 from local.stack.settings import Ports
 
 BUCKET_SECONDS = 20
@@ -26,7 +26,7 @@ class BucketServer:
 
     home: Home
     component: Component
-    environment: dict[str, str]
+    environment: Mapping[str, str]
 
     @property
     def url(self) -> str:
@@ -61,9 +61,9 @@ def new_server(root: Path) -> BucketServer:
     home.create()
     ports = Ports(bucket=free_port())
     components = {item.name: item for item in stack_components(home, ports, home.root)}
-    return BucketServer(home, components["bucket"], settings.pipeline_environment(home, ports, Secrets.of(home)))
+    return BucketServer(home, components["bucket"], components["scheduler"].env)
 
 
 def new_client() -> Client:
     """The stock client; where the server is, it takes from STORAGE_EMULATOR_HOST."""
-    return Client(project=settings.PROJECT, credentials=AnonymousCredentials())
+    return Client(project=PROJECT, credentials=AnonymousCredentials())

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from google.cloud.storage import Bucket
 
+from local.health import listens
 from local.spark_server import spark_server_command, spark_server_env
 from local.stack import control
 from local.stack.home import Home, StackState
-from local.stack.processes import end, free_port, identify, listens, spawn, tail
+from local.stack.processes import end, free_port, identify, spawn, tail
 from tests.bucket_server import BucketServer, new_client, new_server
 from tests.local.databricks.harness import START_SECONDS, Service, healthy, start_service, wait_for
 
@@ -75,7 +76,7 @@ def spark_remote(bucket_server: BucketServer, tmp_path_factory: pytest.TempPathF
     leader = identify(server.pid)
     try:
         deadline = time.monotonic() + SPARK_START_SECONDS
-        while not listens(port):
+        while not listens("127.0.0.1", port):
             if server.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"the Spark server did not start:\n{tail(log)}")
             time.sleep(0.1)

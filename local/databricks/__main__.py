@@ -13,14 +13,16 @@ from local.databricks.pool import RunnerPool
 from local.databricks.runs import RunStore
 from local.databricks.service import JobsService
 
-HOST = "127.0.0.1"
 TOKEN_VARIABLE = "DATABRICKS_TOKEN"  # noqa: S105 - the name of the variable, not its value
 
 
 def main() -> None:
     """Serve until terminated."""
     parser = argparse.ArgumentParser(description="A local stand-in for Databricks Jobs.")
+    parser.add_argument("--interface", default="127.0.0.1", help="the interface to listen on")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="the name by which clients reach it")
+    parser.add_argument("--url", help="as a browser reaches it, if not http://127.0.0.1:PORT")
     parser.add_argument("--home", type=Path, required=True, help="folder for runs and their logs")
     parser.add_argument("--workspace", type=Path, required=True, help="folder that /Workspace/ stands for")
     parser.add_argument("--spark-remote", required=True, help="the Spark Connect server, like sc://127.0.0.1:15002")
@@ -35,8 +37,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home, workspace = options.home.resolve(), options.workspace.absolute()
     service = JobsService(RunStore(home), engine, RunnerPool(engine), workspace, home / "scratch")
-    app = create_app(service, token, f"http://{HOST}:{options.port}")
-    uvicorn.run(app, host=HOST, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
+    app = create_app(service, token, options.url or f"http://127.0.0.1:{options.port}", options.host)
+    uvicorn.run(app, host=options.interface, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ class ApiError(Exception):
         self.status, self.code = status, code
 
 
-def create_app(service: JobsService, token: str, base_url: str) -> FastAPI:
-    """The application; `token` is the one accepted bearer token, `base_url` how browsers reach it."""
+def create_app(service: JobsService, token: str, base_url: str, host: str) -> FastAPI:
+    """The application; `token` is the one bearer token, `base_url` how browsers reach it, `host` its name."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ def create_app(service: JobsService, token: str, base_url: str) -> FastAPI:
 
     app = FastAPI(title="Databricks Jobs, local", lifespan=lifespan, openapi_url=None, strict_content_type=False)
     # The run pages need no token: a foreign page must not reach them under a name of its own.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
     app.add_exception_handler(ApiError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.include_router(_pages(service, base_url))

@@ -1,4 +1,4 @@
-"""`python -m local.stack.schema NAME`: makes the schema of the tables, as an administrator would in the cloud."""
+"""`python -m local.stack.create_schema NAME`: makes the schema of the tables, as an administrator does in the cloud."""
 
 import sys
 

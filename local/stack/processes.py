@@ -138,13 +138,6 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def listens(port: int) -> bool:
-    """Whether something on this machine accepts connections at the port."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def _alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

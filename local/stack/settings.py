@@ -1,6 +1,5 @@
-"""Ports of the stack and the environment of its components, as pure functions of a home."""
+"""Where the native stack is, and what is particular to it: its ports, and settings for one small machine."""
 
-import json
 import os
 import shlex
 import sys
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from local.stack.home import REPO, Home, Secrets
-from local.stack.processes import free_port, listens
+from local.health import listens
+from local.stack.home import BIN, JARS, REPO, Home, Secrets
+from local.stack.processes import free_port
+from local.stack.services import Place
 
-BUCKET = "orders-data"
-SCHEMA = "orders"
-PROJECT = "local"
 # What another stack's env file, or Airflow's own settings in the user's shell, would bring in.
 FOREIGN = (
     "AIRFLOW",
@@ -27,6 +25,19 @@ FOREIGN = (
     "LAKEHOUSE_DIR",
     "PYTHON",
 )
+# Short gaps between the steps of a run, for somebody who watches.
+AIRFLOW_TUNING = {
+    # A name lookup of this machine can take seconds where its name is in no DNS.
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    # A killed stack's tasks are noticed and repeated by the next one within a minute, not five.
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+}
 LABELS = {"airflow": "Airflow UI", "bucket": "bucket", "databricks": "Databricks service", "spark": "Spark server"}
 
 
@@ -60,7 +71,7 @@ class Ports:
             port = int(text) or free_port()
             if port in ports.values():
                 raise SettingsError(f"{variable}={port} is given twice: give every server a port of its own")
-            if listens(port):
+            if listens("127.0.0.1", port):
                 raise SettingsError(
                     f"port {port} for the {label} is taken by another program: "
                     f"choose another with {variable}=<port>, or {variable}=0 for any free one"
@@ -77,8 +88,10 @@ def base_environment() -> dict[str, str]:
     """This process's environment, less what would point a component somewhere else; no proxy for loopback."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     bypass = ",".join(filter(None, [environment.get("no_proxy") or environment.get("NO_PROXY"), "127.0.0.1,localhost"]))
-    venv = str(Path(sys.executable).parent)
-    path = os.pathsep.join([venv, *(part for part in environment.get("PATH", "").split(os.pathsep) if part != venv)])
+    first = [str(Path(sys.executable).parent), str(BIN)]
+    path = os.pathsep.join(
+        [*first, *(part for part in environment.get("PATH", "").split(os.pathsep) if part not in first)]
+    )
     return environment | {"PATH": path, "NO_PROXY": bypass, "no_proxy": bypass, "PYTHONUNBUFFERED": "1"}
 
 
@@ -87,82 +100,46 @@ def database_url(socket: Path) -> str:
     return f"postgresql+psycopg2://postgres@/airflow?host={quote(str(socket))}"
 
 
-def pipeline_environment(home: Home, ports: Ports, secrets: Secrets) -> dict[str, str]:
-    """What the pipeline is told about its surroundings: connections and INGESTION_* variables."""
-    google = {"conn_type": "google_cloud_platform", "extra": {"project": PROJECT, "is_anonymous": True}}
-    databricks = {
-        "conn_type": "databricks",
-        "host": "127.0.0.1",
-        "schema": "http",
-        "port": ports.databricks,
-        "password": secrets.databricks_token,
-    }
+def place_of(home: Home, ports: Ports, dags: Path, database: str) -> Place:
+    """Everything on loopback and below the home."""
+    return Place(
+        airflow=ports.url("airflow"),
+        bucket=ports.url("bucket"),
+        databricks=ports.url("databricks"),
+        spark=f"sc://127.0.0.1:{ports.spark}",
+        database=database,
+        airflow_page=ports.url("airflow"),
+        databricks_page=ports.url("databricks"),
+        interface="127.0.0.1",
+        airflow_home=str(home.airflow),
+        dags=str(dags),
+        plugins=str(REPO / "plugins"),
+        passwords=str(home.airflow / "passwords.json"),
+        objects=str(home.bucket),
+        lakehouse=str(home.lakehouse),
+        jars=str(JARS),
+        runs=str(home.root / "databricks"),
+        workspace=str(home.workspace),
+    )
+
+
+def chosen_environment() -> dict[str, str]:
+    """The pipeline's settings as the caller's environment has them; where it is silent, for somebody who watches."""
     defaults = {
-        "INGESTION_BUCKET": BUCKET,
-        "INGESTION_SCHEMA": SCHEMA,
         "INGESTION_POLL_SECONDS": "1",
         "INGESTION_RUN_POLL_SECONDS": "1",
         "INGESTION_RETRY_SECONDS": "5",
-        "INGESTION_COMPUTE": "serverless",
-        "INGESTION_JOBS": "/Workspace/Shared/ingestion/spark_jobs",
     }
-    chosen = {name: value for name, value in os.environ.items() if name.startswith("INGESTION_")}
-    return {
-        **defaults,
-        **chosen,
-        # With the scheme: the async client takes it as it is. Read by every Google client, at import.
-        "STORAGE_EMULATOR_HOST": ports.url("bucket"),
-        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(google),
-        "AIRFLOW_CONN_DATABRICKS_DEFAULT": json.dumps(databricks),
-    }
+    return defaults | {name: value for name, value in os.environ.items() if name.startswith("INGESTION_")}
 
 
-def airflow_environment(home: Home, ports: Ports, secrets: Secrets, database: str, dags: Path) -> dict[str, str]:
-    """Airflow's own settings: everything on loopback and below the home, tuned for short gaps on a small machine."""
-    settings = {
-        "CORE__DAGS_FOLDER": str(dags),
-        "CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": "8",
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__FERNET_KEY": secrets.fernet_key,
-        "CORE__EXECUTION_API_SERVER_URL": f"{ports.url('airflow')}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home.airflow / "passwords.json"),
-        # A name lookup of this machine can take seconds where its name is in no DNS.
-        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
-        "DATABASE__SQL_ALCHEMY_CONN": database,
-        "API__HOST": "127.0.0.1",
-        "API__PORT": str(ports.airflow),
-        "API__BASE_URL": ports.url("airflow"),
-        "API__WORKERS": "1",
-        "API__SECRET_KEY": secrets.api_secret,
-        "API_AUTH__JWT_SECRET": secrets.jwt_secret,
-        "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
-        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-        # A killed stack's tasks are noticed and repeated by the next one within a minute, not five.
-        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-        # A worker may notice only after this long that its task's process is gone (5 s is the default). A task that
-        # deferred and was resumed by its trigger before that counts as failed (apache/airflow#71580).
-        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        "LOGGING__BASE_LOG_FOLDER": str(home.airflow / "logs"),
-        "LOGGING__COLORED_CONSOLE_LOG": "False",
-    }
-    return {"AIRFLOW_HOME": str(home.airflow)} | {f"AIRFLOW__{name}": value for name, value in settings.items()}
-
-
-def client_environment(home: Home, ports: Ports, secrets: Secrets) -> dict[str, str]:
+def client_environment(place: Place, secrets: Secrets) -> dict[str, str]:
     """What stock clients (databricks-sdk, pyspark, any Delta reader) need to work against the stack."""
     return {
-        "DATABRICKS_HOST": ports.url("databricks"),
+        "DATABRICKS_HOST": place.databricks,
         "DATABRICKS_TOKEN": secrets.databricks_token,
-        "LAKEHOUSE_DIR": str(home.lakehouse),
-        "SPARK_REMOTE": f"sc://127.0.0.1:{ports.spark}",
+        "LAKEHOUSE_DIR": place.lakehouse,
+        "SPARK_REMOTE": place.spark,
     }
 
 

@@ -49,14 +49,9 @@ class Airflow(clients.Airflow):
         answer = self._client.get(path, params={"deserialize": True}).raise_for_status()
         return answer.json()["value"]
 
-    def trigger(self, **conf: object) -> str:
-        """Start a manual run, with these fields of its form."""
-        answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": None, "conf": conf})
-        return answer.raise_for_status().json()["dag_run_id"]
-
-    def trigger_dated(self, logical_date: str) -> str:
-        """Start a manual run under a date of the caller's choice."""
-        answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": logical_date})
+    def trigger(self, logical_date: str | None = None, **conf: object) -> str:
+        """Start a manual run with these fields of its form, under no date if none is given."""
+        answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": logical_date, "conf": conf})
         return answer.raise_for_status().json()["dag_run_id"]
 
     def backfill(self, first: str, last: str, max_active_runs: int) -> int:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import psutil
 from google.cloud.storage import Bucket
 
-from local.stack.processes import listens
+from local.health import listens
 from tests.conftest import REPO, Stack
 from tests.e2e.clients import DAG, ENDED, Airflow, Deliveries, Lakehouse, wait_for
 from tests.e2e.test_pipeline import FIRST_DAY, assert_target, names, wait_until_archived
@@ -56,7 +56,7 @@ def databricks_with_another_token(stack: Stack) -> Iterator[None]:
             env=os.environ | {"DATABRICKS_TOKEN": "another"},
         )
         try:
-            wait_for("the service with another token", lambda: listens(port))
+            wait_for("the service with another token", lambda: listens("127.0.0.1", port))
             yield
         finally:
             service.terminate()

@@ -37,7 +37,7 @@ def test_a_backfill_a_manual_run_and_an_arrival_end_right_while_a_live_run_waits
     wait_for("two days ended", lambda: list(airflow.backfill_runs(FIRST, LAST).values()).count("success") > 1)
     assert airflow.state(waiting) == "running", "a live run need not make way for a backfill"
     # Under a midnight, as only a backfill run would otherwise be.
-    manual = airflow.trigger_dated("2026-10-20T00:00:00Z")
+    manual = airflow.trigger("2026-10-20T00:00:00Z")
     wait_for("the manual run ended", lambda: airflow.state(manual) in ENDED)
     arrival = deliveries.put("order_tracking_2026_10_20.csv", daily_file("2026-10-20", "ARRIVED"))
     wait_for("the arrival archived", lambda: archived(live_bucket, arrival), LONG_SECONDS)

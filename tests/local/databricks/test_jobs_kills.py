@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from local.stack.processes import listens
+from local.health import listens
 from tests.conftest import SPARK_START_SECONDS
 from tests.local.databricks.harness import (
     START_SECONDS,
@@ -67,7 +67,7 @@ class Rig:
             self.spark = start_spark(self.folder, self.port)
         if self.service.process.poll() is not None:
             self.service = start_service(self.folder, f"sc://127.0.0.1:{self.port}", self.service.port)
-        wait_for(lambda: listens(self.port), SPARK_START_SECONDS)
+        wait_for(lambda: listens("127.0.0.1", self.port), SPARK_START_SECONDS)
         wait_for(lambda: healthy(self.service), START_SECONDS)
 
     def rows(self, mark: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.stack.processes import listens
+from local.health import listens
 from tests.conftest import SPARK_START_SECONDS, SparkRemote
 from tests.local.databricks.harness import (
     Service,
@@ -84,7 +84,7 @@ def test_a_run_against_a_dead_spark_server_fails_and_names_it(tmp_path: Path) ->
     port = free_port()
     service = start_service(tmp_path, f"sc://127.0.0.1:{port}")
     try:
-        wait_for(lambda: listens(service.port))
+        wait_for(lambda: listens("127.0.0.1", service.port))
         wait_for(lambda: service.call("GET", "/health", token=None).json()["python"])
         answer = service.call("GET", "/health", token=None)
         assert (answer.status_code, answer.json()["spark"]) == (503, False)
@@ -104,7 +104,7 @@ def spark_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int
     port = free_port()
     process = start_spark(tmp_path, port)
     try:
-        wait_for(lambda: listens(port), SPARK_START_SECONDS)
+        wait_for(lambda: listens("127.0.0.1", port), SPARK_START_SECONDS)
         yield process, port
     finally:
         process.kill()

@@ -1,27 +1,10 @@
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from local.stack.components import has_beaten, stack_components
+from local.stack.components import stack_components
 from local.stack.home import Home
 from local.stack.settings import Ports
-
-NINE = datetime(2026, 9, 1, 9, tzinfo=UTC).timestamp()
-
-
-@pytest.mark.parametrize(
-    ("beat", "expected"),
-    [("2026-09-01T08:59:55+00:00", False), ("2026-09-01T09:00:01+00:00", True), (None, False)],
-    ids=["of the run before", "of this run", "none yet"],
-)
-def test_only_a_heartbeat_of_this_run_counts(beat: str | None, expected: bool) -> None:
-    health = {"scheduler": {"status": "healthy", "latest_scheduler_heartbeat": beat}}
-    assert has_beaten(health, "scheduler", NINE) is expected
-
-
-def test_without_an_answer_nothing_beats() -> None:
-    assert has_beaten(None, "triggerer", NINE) is False
 
 
 @pytest.fixture
@@ -56,3 +39,19 @@ def test_what_clients_need_is_in_a_file_only_its_owner_reads(home: Home) -> None
     text = home.env_file.read_text()
     for name in ("STORAGE_EMULATOR_HOST", "DATABRICKS_TOKEN", "AIRFLOW_CONN_DATABRICKS_DEFAULT", "LAKEHOUSE_DIR"):
         assert f"export {name}=" in text
+
+
+def test_airflow_binds_to_loopback_and_keeps_everything_in_its_home(home: Home) -> None:
+    components = {component.name: component for component in stack_components(home, Ports(), home.root)}
+    environment = components["scheduler"].env
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["AIRFLOW_HOME"].startswith(str(home.root))
+    assert environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"].startswith(str(home.root))
+
+
+def test_ingestion_variables_of_the_caller_win(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    monkeypatch.setenv("INGESTION_POLL_SECONDS", "7")
+    components = {component.name: component for component in stack_components(home, Ports(), home.root)}
+    environment = components["scheduler"].env
+    assert environment["INGESTION_POLL_SECONDS"] == "7"
+    assert environment["INGESTION_BUCKET"] == "orders-data"

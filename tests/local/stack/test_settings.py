@@ -6,18 +6,14 @@ from pathlib import Path
 import pytest
 
 from local.stack.database import socket_folder
-from local.stack.home import Home, Secrets
 from local.stack.processes import free_port
 from local.stack.settings import (
     Ports,
     SettingsError,
-    airflow_environment,
     base_environment,
-    pipeline_environment,
     shell_lines,
 )
 
-SECRETS = Secrets("password", "dapi-token", "fernet", "jwt", "api")
 FREE = dict.fromkeys(("AIRFLOW_PORT", "BUCKET_PORT", "DATABRICKS_PORT", "SPARK_PORT"), "0")
 
 
@@ -58,20 +54,6 @@ def test_another_stacks_settings_do_not_get_in(monkeypatch: pytest.MonkeyPatch) 
     environment = base_environment()
     assert "elsewhere" not in environment.values()
     assert environment["NO_PROXY"] == environment["no_proxy"] == "example.org,127.0.0.1,localhost"
-
-
-def test_ingestion_variables_of_the_caller_win(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("INGESTION_POLL_SECONDS", "7")
-    environment = pipeline_environment(Home(tmp_path), Ports(), SECRETS)
-    assert environment["INGESTION_POLL_SECONDS"] == "7"
-    assert environment["INGESTION_BUCKET"] == "orders-data"
-
-
-def test_airflow_binds_to_loopback_and_keeps_everything_in_its_home(tmp_path: Path) -> None:
-    environment = airflow_environment(Home(tmp_path), Ports(), SECRETS, "postgresql://", tmp_path / "dags")
-    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
-    assert environment["AIRFLOW_HOME"].startswith(str(tmp_path))
-    assert environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"].startswith(str(tmp_path))
 
 
 def test_a_shell_that_sources_the_env_file_has_the_values_unchanged(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
-from local.stack import components, control
+from local.stack import control
+from local.stack.components import stack_components
 from local.stack.home import Home, Secrets, StackState, is_supervised, only_supervisor
 from local.stack.processes import end, free_port, identify, spawn
-from local.stack.settings import Ports, base_environment
+from local.stack.settings import Ports
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -72,17 +73,19 @@ def test_only_one_supervisor_for_a_home(home: Home) -> None:
 
 def test_the_bucket_keeps_generation_checksums_and_metadata_over_a_restart(home: Home) -> None:
     ports = Ports(bucket=free_port())
-    bucket = components._bucket_component(home, ports, base_environment())
+    components = {component.name: component for component in stack_components(home, ports, home.root)}
+    bucket = components["bucket"]
     url = f"{ports.url('bucket')}/storage/v1/b/orders-data/o/source%2Fa.csv"
     seen = []
     for attempt in range(2):
-        process = spawn(bucket.command, env=bucket.env, cwd=home.root, log=home.log("bucket"))
+        process = spawn(bucket.command, env=bucket.env, cwd=REPO, log=home.log("bucket"))
         try:
             deadline = time.monotonic() + 20
             while not bucket.ready(0):
                 assert time.monotonic() < deadline, home.log("bucket").read_text()
                 time.sleep(0.05)
             if attempt == 0:
+                subprocess.run(components["create-bucket"].command, env=bucket.env, cwd=REPO, check=True)
                 upload(ports, "source/a.csv", "a,b\n1,2\n", {"sender": "test"})
             seen.append(httpx.get(url).json())
         finally:

@@ -1,0 +1,213 @@
+"""docker-compose.yml: valid, as `make up` where it says so, and closed where an operator expects it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.settings import PREFIX, Settings
+from local.stack.home import Secrets
+from local.stack.services import Place, services
+from local.stack.settings import Ports
+from tests.compose.conftest import ComposeError, Model, values
+
+REPO = Path(__file__).resolve().parents[2]
+AIRFLOW = {"api-server", "scheduler", "triggerer", "dag-processor"}
+STAND_INS = {"bucket", "create-bucket", "spark", "create-schema", "databricks"}
+# What .env.example sets besides: how often the pipeline looks.
+PACE = {"INGESTION_POLL_SECONDS": "1", "INGESTION_RUN_POLL_SECONDS": "1", "INGESTION_RETRY_SECONDS": "5"}
+
+
+@pytest.fixture
+def project(model: Model, variables: str) -> dict[str, Any]:
+    return model(variables)
+
+
+def real_variables(variables: str) -> str:
+    """.env for the real bucket and workspace, by the instructions in .env.example."""
+    own, _, rest = variables.partition("# --- Either")
+    _, _, real = rest.partition("# --- Or")
+    return own + "\n".join(line.removeprefix("# ") for line in real.splitlines()[1:])
+
+
+def test_the_real_bucket_and_workspace_need_no_stand_in(model: Model, variables: str) -> None:
+    project = model(real_variables(variables))
+    assert set(project["services"]) == AIRFLOW | {"postgres", "init"}
+    environment = project["services"]["scheduler"]["environment"]
+    assert environment["STORAGE_EMULATOR_HOST"] is None
+    assert environment["INGESTION_GIT_REF"] == "tag:<release>"
+    assert "cloud.databricks.com" in environment["AIRFLOW_CONN_DATABRICKS_DEFAULT"]
+
+
+def test_local_work_has_every_service(project: Mapping[str, Any]) -> None:
+    assert set(project["services"]) == AIRFLOW | {"postgres", "init"} | STAND_INS
+
+
+@pytest.mark.parametrize("secret", ["POSTGRES_PASSWORD", "FERNET_KEY", "API_SECRET", "JWT_SECRET", "AIRFLOW_PASSWORD"])
+def test_no_secret_has_a_default(model: Model, variables: str, secret: str) -> None:
+    without = re.sub(rf"^{secret}=.*$", f"{secret}=", variables, flags=re.MULTILINE)
+    with pytest.raises(ComposeError, match=f"{secret} is missing a value: run make env"):
+        model(without)
+
+
+def test_a_key_that_the_specification_does_not_know_is_refused(model: Model, variables: str) -> None:
+    text = (REPO / "docker-compose.yml").read_text()
+    assert text.count("stop_signal:") == 1
+    with pytest.raises(ComposeError, match="stop_sign"):
+        model(variables, text.replace("stop_signal:", "stop_sign:"))
+
+
+def place(variables: str) -> Place:
+    """Where compose has what `make up` has elsewhere."""
+    secret = values(variables)
+    return Place(
+        airflow="http://api-server:8080",
+        bucket="http://bucket:4443",
+        databricks="http://databricks:8765",
+        spark="sc://spark:15002",
+        database=f"postgresql+psycopg2://airflow:{secret['POSTGRES_PASSWORD']}@postgres/airflow",
+        airflow_page="http://127.0.0.1:8080",
+        databricks_page="http://127.0.0.1:8765",
+        interface="0.0.0.0",  # noqa: S104 - within its container
+        airflow_home="/opt/airflow",
+        dags="/opt/airflow/dags",
+        plugins="/opt/airflow/plugins",
+        passwords="/opt/airflow/login/passwords.json",
+        objects="/data/objects",
+        lakehouse="/data/lakehouse",
+        jars="/opt/ingestion/jars",
+        runs="/data/runs",
+        workspace="/data/workspace",
+    )
+
+
+def test_commands_variables_checks_and_order_are_those_of_make_up(project: Mapping[str, Any], variables: str) -> None:
+    secret = values(variables)
+    secrets = Secrets(
+        password=secret["AIRFLOW_PASSWORD"],
+        databricks_token=secret["DATABRICKS_TOKEN"],
+        fernet_key=secret["FERNET_KEY"],
+        jwt_secret=secret["JWT_SECRET"],
+        api_secret=secret["API_SECRET"],
+    )
+    expected = services(place(variables), secrets)
+    assert {service.name for service in expected} == AIRFLOW | STAND_INS
+    for service in expected:
+        found = project["services"][service.name]
+        assert found["command"] == service.command, service.name
+        environment = {name: value for name, value in found.get("environment", {}).items() if value is not None}
+        assert environment == {**service.environment, **(PACE if service.name in AIRFLOW else {})}, service.name
+        check = found.get("healthcheck", {}).get("test")
+        wanted = ["CMD", "python", "/opt/ingestion/local/health.py", *service.health] if service.health else None
+        assert check == wanted, service.name
+        # Airflow's database is ready here when `init` is done, which waits for it.
+        after = {"init" if name == "postgres" else name for name in service.after}
+        assert after <= set(found.get("depends_on", {})), service.name
+
+
+def test_steps_are_waited_for_to_their_end_and_servers_until_they_are_healthy(project: Mapping[str, Any]) -> None:
+    for name, service in project["services"].items():
+        for needed, how in service.get("depends_on", {}).items():
+            is_step = "healthcheck" not in project["services"][needed]
+            assert how["condition"] == ("service_completed_successfully" if is_step else "service_healthy"), name
+            # A stand-in that is not there must not keep Airflow from starting.
+            assert how["required"] == (name in STAND_INS or needed not in STAND_INS), name
+
+
+def test_every_step_is_waited_for_by_somebody(project: Mapping[str, Any]) -> None:
+    # `docker compose up --wait` takes the end of any other for a failure.
+    steps = {name for name, service in project["services"].items() if "healthcheck" not in service}
+    waited_for = {needed for service in project["services"].values() for needed in service.get("depends_on", {})}
+    assert steps == {"init", "create-bucket", "create-schema"}
+    assert steps <= waited_for
+
+
+def test_ports_are_those_of_make_up_and_on_loopback(project: Mapping[str, Any]) -> None:
+    published = {
+        name: [(port["host_ip"], int(port["published"]), port["target"]) for port in service["ports"]]
+        for name, service in project["services"].items()
+        if "ports" in service
+    }
+    ports = Ports()
+    assert published == {
+        "api-server": [("127.0.0.1", ports.airflow, 8080)],
+        "bucket": [("127.0.0.1", ports.bucket, 4443)],
+        "databricks": [("127.0.0.1", ports.databricks, 8765)],
+        "spark": [("127.0.0.1", ports.spark, 15002)],
+    }
+
+
+def test_a_port_can_be_chosen(model: Model, variables: str) -> None:
+    project = model(variables.replace("AIRFLOW_PORT=8080", "AIRFLOW_PORT=8081"))
+    server = project["services"]["api-server"]
+    assert [(port["published"], port["target"]) for port in server["ports"]] == [("8081", 8080)]
+    assert server["environment"]["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:8081"
+
+
+def test_every_setting_of_the_pipeline_reaches_airflow(project: Mapping[str, Any]) -> None:
+    fields = {PREFIX + (field.alias or name).upper() for name, field in Settings.model_fields.items()}
+    environment = project["services"]["scheduler"]["environment"]
+    assert {name for name in environment if name.startswith(PREFIX)} == fields
+
+
+def test_no_service_can_do_more_than_it_must(project: Mapping[str, Any]) -> None:
+    for name, service in project["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["user"] not in ("", "0", "root", "0:0"), name
+        assert not service.keys() & {"privileged", "cap_add", "network_mode", "pid", "ipc", "devices"}, name
+        binds = [volume for volume in service.get("volumes", []) if volume["type"] == "bind"]
+        assert all(volume["read_only"] for volume in binds), name
+
+
+def test_services_come_back_after_a_crash_and_their_logs_stay_small(project: Mapping[str, Any]) -> None:
+    for name, service in project["services"].items():
+        is_step = "healthcheck" not in service
+        assert service["restart"] == ("on-failure:3" if is_step else "unless-stopped"), name
+        assert service["init"] is True, name
+        assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}, name
+
+
+def test_images_are_pinned(project: Mapping[str, Any]) -> None:
+    images = {service["image"] for service in project["services"].values()}
+    dockerfile = (REPO / "Dockerfile").read_text()
+    stages = set(re.findall(r" AS ([\w-]+)$", dockerfile, re.MULTILINE))
+    images |= set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) - stages
+    images |= set(re.findall(r"--from=(\S+/\S+)", dockerfile))
+    assert len(images) == 5
+    assert all(re.search(r":\d+\.\d+", image) for image in images), images
+
+
+def test_images_have_the_versions_that_are_locked_and_built(project: Mapping[str, Any]) -> None:
+    dockerfile = (REPO / "Dockerfile").read_text()
+    requirements = (REPO / "requirements.txt").read_text()
+    airflow = re.search(r"^apache-airflow==(\S+)$", requirements, re.MULTILINE)
+    assert airflow is not None
+    assert f"FROM apache/airflow:{airflow[1]}-python3.11 AS" in dockerfile
+    bucket = re.search(r"fake-gcs-server@v(\S+)\"", (REPO / "local" / "install.py").read_text())
+    assert bucket is not None
+    assert f"--from=fsouza/fake-gcs-server:{bucket[1]} " in dockerfile
+    package = re.search(r'^version = "(\S+)"$', (REPO / "pyproject.toml").read_text(), re.MULTILINE)
+    assert package is not None
+    ours = {service["image"] for service in project["services"].values() if "build" in service}
+    assert {image.partition(":")[2] for image in ours} == {package[1]}
+
+
+def test_everything_the_images_copy_is_there_and_sent_to_the_builder() -> None:
+    copied = re.findall(r"^COPY (?:--chown=\S+ )?([^-\s]\S*) ", (REPO / "Dockerfile").read_text(), re.MULTILINE)
+    sent = [line[1:] for line in (REPO / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert len(copied) == 7
+    for path in copied:
+        assert (REPO / path).exists(), path
+        assert path.split("/")[0] in sent, path
+
+
+def test_make_env_fills_every_secret_and_no_two_alike(variables: str) -> None:
+    names = ["AIRFLOW_PASSWORD", "POSTGRES_PASSWORD", "FERNET_KEY", "API_SECRET", "JWT_SECRET", "DATABRICKS_TOKEN"]
+    secrets = [values(variables)[name] for name in names]
+    assert all(len(secret) >= 32 for secret in secrets)
+    assert len(set(secrets)) == len(secrets)
+    example = values((REPO / ".env.example").read_text())
+    assert {name for name, value in example.items() if not value} == set(names)

@@ -1,0 +1,59 @@
+"""Each service of docker-compose.yml, run without Docker: one load, on a PostgreSQL server, from upload to archive."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import tables
+from tests.compose.conftest import Model, values
+from tests.compose.containers import REPO, Containers, room_for
+
+EXPECTED = REPO / "local" / "samples" / "expected"
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="namespaces for the services need root on Linux"
+)
+
+
+@pytest.fixture
+def containers(model: Model, variables: str, tmp_path: Path) -> Iterator[Containers]:
+    for folder in (tmp_path, *tmp_path.parents[:3]):  # the services run as users of their own
+        folder.chmod(folder.stat().st_mode | 0o711)
+    with room_for(model(variables), tmp_path) as containers:
+        yield containers
+
+
+def test_files_are_loaded_by_the_services_as_they_stand_in_the_file(containers: Containers, variables: str) -> None:
+    containers.up()
+    seen = json.loads(
+        containers.run(
+            ["python", "-m", "tests.compose.visitor"],
+            {
+                "STORAGE_EMULATOR_HOST": "http://bucket:4443",
+                "AIRFLOW_PASSWORD": values(variables)["AIRFLOW_PASSWORD"],
+            },
+        )
+    )
+    assert set(seen["tasks"].values()) == {"success"}
+    kinds = [name.split("/")[0] for name in seen["objects"] if name.endswith(".csv")]
+    assert sorted(kinds) == ["archive", "archive", "rejected"]
+    with (EXPECTED / "target.csv").open() as file:
+        expected = [[value or None for value in row.values()] for row in csv.DictReader(file)]
+    columns = (
+        "order_num, tracking_num, pck_recieved_date::text, package_deliver_date::text, status, address, "
+        "to_char(last_update_timestamp, '%Y-%m-%d %H:%M:%S'), _source_file, _record::text"
+    )
+    lakehouse = containers.volume("lakehouse") / "orders.db"
+    found = tables.rows(lakehouse / "order_tracking", columns, order_by="tracking_num")
+    assert [list(row.values()) for row in found] == expected
+    # Airflow's own tables are in the PostgreSQL server, not in some SQLite file of its home.
+    count = containers.run(
+        ["psql", "-h", "postgres", "-U", "airflow", "-Atc", "SELECT count(*) > 0 FROM task_instance", "airflow"],
+        {"PGPASSWORD": values(variables)["POSTGRES_PASSWORD"]},
+    )
+    assert count.strip() == "t"

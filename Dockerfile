@@ -15,7 +15,6 @@ RUN python -m hatchling build --target wheel --directory /tmp/dist
 
 FROM packages AS airflow
 RUN --mount=type=bind,from=wheel,source=/tmp/dist,target=/tmp/dist uv pip install --no-cache --no-deps /tmp/dist/*.whl
-COPY dags /opt/airflow/dags
 COPY plugins/airflow_local_settings.py /opt/airflow/plugins/
 COPY local/health.py /opt/ingestion/local/
 # A named volume takes over the owner of the folder it is mounted on.

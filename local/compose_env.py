@@ -25,13 +25,17 @@ def new_secret(name: str) -> str:
 def main() -> int:
     """Write the file, readable to its owner only. An existing one stays: its secrets are in use."""
     target = REPO / ".env"
+    text = filled((REPO / ".env.example").read_text())
     try:
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 (mode)
-            file.write(filled((REPO / ".env.example").read_text()))
+            file.write(text)
     except FileExistsError:
-        print(".env is there already and was left as it is; delete it for fresh secrets")
+        print(
+            ".env is there already and was left as it is, because the database belongs to its secrets. For fresh ones: "
+            "`docker compose down --volumes`, then delete .env"
+        )
         return 0
-    print("wrote .env with fresh secrets; next: docker compose up --build --wait")
+    print("wrote .env with fresh secrets; next: docker compose up --wait")
     return 0
 
 

@@ -9,7 +9,6 @@ packages of .venv, PostgreSQL and Java as installed, and what the Dockerfile cop
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +23,9 @@ import psutil
 
 REPO = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
-# Mounts a root folder with the programs of this machine, and goes into it; the last line is what keeps it alive.
+WORKDIRS = {"ingestion-airflow": "/opt/airflow", "ingestion-stand-ins": "/opt/ingestion"}  # by image
+# Mounts a root folder with the programs of this machine, and goes into it. What is left then lives until its standard
+# input ends, which it does however the test ends, and takes all that runs in the room along.
 ROOM = r"""
 set -e
 root=$1; shift
@@ -41,7 +42,7 @@ mount -t proc proc "$root"/proc
 mount --rbind /dev "$root"/dev
 ip link set lo up
 echo ready
-exec chroot "$root" sleep infinity
+exec chroot "$root" cat
 """
 # What the entry point of the image `postgres` does before it starts the server.
 POSTGRES_ENTRYPOINT = r"""
@@ -100,6 +101,11 @@ class Containers:
                 raise AssertionError(f"not up in {START_SECONDS} s: {waiting}")
             time.sleep(0.5)
 
+    def ill(self) -> list[str]:
+        """The servers that have ended, or whose health check fails now."""
+        servers = [item for item in self.running.values() if "healthcheck" in item.service]
+        return [item.name for item in servers if item.process.poll() is not None or not self._is_healthy(item.service)]
+
     def run(self, command: list[str], environment: Mapping[str, str], user: str = "50000:0") -> str:
         """The output of a command among the services."""
         done = subprocess.run(
@@ -127,8 +133,7 @@ class Containers:
         for volume in service.get("volumes", []):
             self._mount(volume, user)
         command = service["command"] or ["bash", "-c", POSTGRES_ENTRYPOINT]
-        target = service.get("build", {}).get("target")
-        workdir = {"airflow": "/opt/airflow", "stand-ins": "/opt/ingestion"}.get(target, "/tmp")  # noqa: S108
+        workdir = WORKDIRS.get(service["image"].partition(":")[0], "/")
         log = self.home / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -146,14 +151,21 @@ class Containers:
         if code is not None and not (is_step and code == 0):
             raise AssertionError(f"{container.name} ended with {code}:\n{container.log.read_text()[-3000:]}")
         if not is_step and not container.healthy:
-            kind, *check = container.service["healthcheck"]["test"]
-            assert kind == "CMD", kind
+            container.healthy = self._is_healthy(container.service)
+
+    def _is_healthy(self, service: Mapping[str, Any]) -> bool:
+        kind, *check = service["healthcheck"]["test"]
+        assert kind == "CMD", kind
+        try:
             asked = subprocess.run(
-                self._inside(check, _user(container.service), "/tmp"),  # noqa: S108
-                env=self._environment(container.service.get("environment", {})),
+                self._inside(check, _user(service), "/"),
+                env=self._environment(service.get("environment", {})),
+                timeout=float(service["healthcheck"]["timeout"].removesuffix("s")),
                 capture_output=True,
             )
-            container.healthy = asked.returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
+        return asked.returncode == 0
 
     def _inside(self, command: list[str], user: str, workdir: str) -> list[str]:
         uid, _, gid = user.partition(":")
@@ -204,7 +216,9 @@ def room_for(project: Mapping[str, Any], home: Path) -> Iterator[Containers]:
     assert shutil.which("ip"), "the services' network needs the program ip: apt-get install iproute2"
     room = home / "room"
     room.mkdir()
-    (home / "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()} {' '.join(project['services'])}\n")
+    # An address each, so that a server that listens on 127.0.0.1 alone is reached by none of the others.
+    hosts = [f"127.0.0.{number} {name}" for number, name in enumerate(project["services"], start=2)]
+    (home / "hosts").write_text("\n".join([f"127.0.0.1 localhost {socket.gethostname()}", *hosts, ""]))
     (home / "passwd").write_text(f"{Path('/etc/passwd').read_text()}airflow:x:50000:0::/tmp:/bin/bash\n")
     programs = [Path(name) for name in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", sys.base_prefix)]
     shown = [str(path) for path in (*programs, REPO) if path.exists()]
@@ -223,9 +237,11 @@ def room_for(project: Mapping[str, Any], home: Path) -> Iterator[Containers]:
             str(room),
             *shown,
         ],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    containers = None
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
@@ -238,8 +254,9 @@ def room_for(project: Mapping[str, Any], home: Path) -> Iterator[Containers]:
         containers.bind(REPO / ".local" / "jars", "/opt/ingestion/jars", "ro")
         yield containers
     finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
+        holder.communicate()
+        for container in containers.running.values() if containers else ():
+            container.process.wait()
 
 
 def _user(service: Mapping[str, Any]) -> str:

@@ -21,9 +21,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
+def variables(variables: str) -> str:
+    """.env for local work, with one setting of the pipeline more: after how long a waiting run ends."""
+    return f"{variables}\nINGESTION_MAX_WAIT_SECONDS=10\n"
+
+
+@pytest.fixture
 def containers(model: Model, variables: str, tmp_path: Path) -> Iterator[Containers]:
-    for folder in (tmp_path, *tmp_path.parents[:3]):  # the services run as users of their own
-        folder.chmod(folder.stat().st_mode | 0o711)
     with room_for(model(variables), tmp_path) as containers:
         yield containers
 
@@ -39,7 +43,8 @@ def test_files_are_loaded_by_the_services_as_they_stand_in_the_file(containers: 
             },
         )
     )
-    assert set(seen["tasks"].values()) == {"success"}
+    assert {state for tasks in seen["runs"] for state in tasks.values()} <= {"success", "skipped"}
+    assert "success" in {tasks["merge"] for tasks in seen["runs"]}
     kinds = [name.split("/")[0] for name in seen["objects"] if name.endswith(".csv")]
     assert sorted(kinds) == ["archive", "archive", "rejected"]
     with (EXPECTED / "target.csv").open() as file:
@@ -57,3 +62,4 @@ def test_files_are_loaded_by_the_services_as_they_stand_in_the_file(containers: 
         {"PGPASSWORD": values(variables)["POSTGRES_PASSWORD"]},
     )
     assert count.strip() == "t"
+    assert containers.ill() == []

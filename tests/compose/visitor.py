@@ -1,13 +1,15 @@
-"""Run among the services: delivers the demo's files, waits until they have left `source/`, and prints what it saw.
+"""Run among the services: sees a run end that waited in vain, delivers the demo's files, waits until they have left
+`source/`, and prints what it saw.
 
-Needs STORAGE_EMULATOR_HOST and AIRFLOW_PASSWORD. Prints JSON: `objects`, the names in the bucket, and `tasks`, the
-states of the run that loaded the files.
+Needs STORAGE_EMULATOR_HOST and AIRFLOW_PASSWORD. Prints JSON: `objects`, the names in the bucket, and `runs`, the
+states of the tasks of each run that planned a batch.
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -23,15 +25,26 @@ def main() -> None:
     """Deliver, wait, print."""
     bucket = storage.Client(project="local", credentials=AnonymousCredentials()).bucket("orders-data")
     airflow = logged_in()
+    wait_for("a run that waited in vain", airflow, lambda: any(ended_in_vain(tasks) for tasks in runs(airflow)))
     for file in sorted(SAMPLES.glob("*.csv")):
         bucket.blob(f"source/{file.name}").upload_from_filename(file)
+    wait_for("no file in source/", airflow, lambda: not list(bucket.list_blobs(prefix="source/")))
+    wait_for("archive ended", airflow, lambda: {tasks["archive"] for tasks in batches(airflow)} == {"success"})
+    print(json.dumps({"objects": [blob.name for blob in bucket.list_blobs()], "runs": batches(airflow)}))
+
+
+def wait_for(what: str, airflow: httpx.Client, condition: Callable[[], bool]) -> None:
+    """Return when the condition holds; end the program if it does not in time."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while list(bucket.list_blobs(prefix="source/")):
+    while not condition():
         if time.monotonic() > deadline:
-            sys.exit(f"not archived in {WAIT_SECONDS} s: {runs(airflow)}")
+            sys.exit(f"not in {WAIT_SECONDS} s: {what}; {runs(airflow)}")
         time.sleep(0.5)
-    (loaded,) = [tasks for tasks in runs(airflow) if tasks["merge"] == "success"]
-    print(json.dumps({"objects": [blob.name for blob in bucket.list_blobs()], "tasks": loaded}))
+
+
+def ended_in_vain(tasks: dict[str, str]) -> bool:
+    """Whether a run has ended without a file, none of its tasks failed."""
+    return set(tasks.values()) == {"skipped"}
 
 
 def logged_in() -> httpx.Client:
@@ -41,11 +54,17 @@ def logged_in() -> httpx.Client:
     return httpx.Client(base_url=f"{AIRFLOW}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30)
 
 
+def batches(airflow: httpx.Client) -> list[dict[str, str]]:
+    """The states of the tasks of each run that planned a batch."""
+    return [tasks for tasks in runs(airflow) if tasks["plan_batch"] == "success"]
+
+
 def runs(airflow: httpx.Client) -> list[dict[str, str]]:
-    """The states of the tasks of each run of the DAG."""
+    """The states of the tasks of each of the newest runs of the DAG."""
     path = "/dags/order_tracking/dagRuns/~/taskInstances"
     found: dict[str, dict[str, str]] = {}
-    for task in airflow.get(path).raise_for_status().json()["task_instances"]:
+    newest = {"limit": 100, "order_by": "-id"}
+    for task in airflow.get(path, params=newest).raise_for_status().json()["task_instances"]:
         found.setdefault(task["dag_run_id"], {})[task["task_id"]] = task["state"]
     return list(found.values())
 

@@ -49,15 +49,20 @@ def rows(table: Path, order: str, limit: int | None = None) -> tuple[list[dict[s
     return pyarrow.table(found.read_all()).to_pylist(), count
 
 
+def log_in(url: str, password: str) -> httpx.Client:
+    """A client of the REST API of the Airflow at this URL, logged in as its only user."""
+    login = {"username": "admin", "password": password}
+    answer = httpx.post(f"{url}/auth/token", json=login, timeout=30, trust_env=False).raise_for_status()
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    return httpx.Client(base_url=f"{url}/api/v2", headers=headers, timeout=30, trust_env=False)
+
+
 class Airflow:
     """Airflow's public REST API, logged in as the stack's only user."""
 
     def __init__(self, home: Home) -> None:
         self.url = f"http://127.0.0.1:{running_state(home).ports['airflow']}"
-        login = {"username": "admin", "password": Secrets.of(home).password}
-        answer = httpx.post(f"{self.url}/auth/token", json=login, timeout=30, trust_env=False).raise_for_status()
-        headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
-        self._client = httpx.Client(base_url=f"{self.url}/api/v2", headers=headers, timeout=30, trust_env=False)
+        self._client = log_in(self.url, Secrets.of(home).password)
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """The latest runs of a DAG, newest first; none while Airflow does not know it yet."""

@@ -1,7 +1,8 @@
 """The warm Spark Connect server that stands in for Databricks compute: `python -m local.spark_server --port ...`.
 
-Spark with Delta and `gs://`, managed tables in a persistent Derby metastore, bound to loopback. The server is started
-once; each job run is a Spark Connect client with a session of its own, as on Databricks serverless.
+Spark with Delta and `gs://`, managed tables in a persistent Derby metastore, bound to loopback if not told otherwise.
+The server is started once; each job run is a Spark Connect client with a session of its own, as on Databricks
+serverless.
 """
 
 import argparse

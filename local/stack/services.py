@@ -1,7 +1,7 @@
 """The services of the system: command, variables, health check and order of each, wherever they run.
 
-`make up` and docker-compose.yml run the same services and differ in their `Place` alone; tests/compose holds the file
-against this module.
+`make up` and docker-compose.yml run the same services and differ in their `Place`, and in how soon they look again
+(`settings` for the one, .env for the other); tests/compose holds the file against this module.
 """
 
 import json

@@ -106,10 +106,13 @@ class Containers:
         servers = [item for item in self.running.values() if "healthcheck" in item.service]
         return [item.name for item in servers if item.process.poll() is not None or not self._is_healthy(item.service)]
 
-    def run(self, command: list[str], environment: Mapping[str, str], user: str = "50000:0") -> str:
+    def run(self, command: list[str], environment: Mapping[str, str]) -> str:
         """The output of a command among the services."""
         done = subprocess.run(
-            self._inside(command, user, str(REPO)), env=self._environment(environment), capture_output=True, text=True
+            self._inside(command, "50000:0", str(REPO)),
+            env=self._environment(environment),
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -190,15 +193,15 @@ class Containers:
     def _mount(self, volume: Mapping[str, Any], user: str) -> None:
         target = volume["target"]
         if volume["type"] == "bind":
-            source, options = Path(volume["source"]), ["ro"]
+            source, mode = Path(volume["source"]), "ro"
         else:
-            source, options = self.volume(volume["source"]), ["rw"]
+            source, mode = self.volume(volume["source"]), "rw"
             if not source.exists():
                 source.mkdir(parents=True)
                 shutil.chown(source, *(int(part) if part.isdigit() else part for part in user.split(":")))
-        self.bind(source, target, *options)
+        self.bind(source, target, mode)
 
-    def bind(self, source: Path, target: str, *options: str) -> None:
+    def bind(self, source: Path, target: str, mode: str) -> None:
         """Make a file or folder of this machine appear in the room, once."""
         script = (
             'if mountpoint -q "$2$3"; then exit; fi; '
@@ -206,7 +209,7 @@ class Containers:
             'mount --bind "$1" "$2$3"; mount -o "remount,bind,$4" "$2$3"'
         )
         room = str(self.home / "room")
-        arguments = ["sh", "-ec", script, "sh", str(source), room, target, ",".join(options)]
+        arguments = ["sh", "-ec", script, "sh", str(source), room, target, mode]
         subprocess.run(["/usr/bin/nsenter", f"--target={self.leader}", "--mount", *arguments], check=True)
 
 

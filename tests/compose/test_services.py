@@ -1,6 +1,5 @@
 """Each service of docker-compose.yml, run without Docker: one load, on a PostgreSQL server, from upload to archive."""
 
-import csv
 import json
 import os
 import sys
@@ -9,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from local import demo
 from tests import tables
 from tests.compose.conftest import Model, values
-from tests.compose.containers import REPO, Containers, room_for
-
-EXPECTED = REPO / "local" / "samples" / "expected"
+from tests.compose.containers import Containers, room_for
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="namespaces for the services need root on Linux"
@@ -47,15 +45,11 @@ def test_files_are_loaded_by_the_services_as_they_stand_in_the_file(containers: 
     assert "success" in {tasks["merge"] for tasks in seen["runs"]}
     kinds = [name.split("/")[0] for name in seen["objects"] if name.endswith(".csv")]
     assert sorted(kinds) == ["archive", "archive", "rejected"]
-    with (EXPECTED / "target.csv").open() as file:
-        expected = [[value or None for value in row.values()] for row in csv.DictReader(file)]
-    columns = (
-        "order_num, tracking_num, pck_recieved_date::text, package_deliver_date::text, status, address, "
-        "to_char(last_update_timestamp, '%Y-%m-%d %H:%M:%S'), _source_file, _record::text"
-    )
     lakehouse = containers.volume("lakehouse") / "orders.db"
-    found = tables.rows(lakehouse / "order_tracking", columns, order_by="tracking_num")
-    assert [list(row.values()) for row in found] == expected
+    target = tables.rows(lakehouse / "order_tracking", order_by="tracking_num")
+    demo.compare("target", demo.expected("target.csv"), target)
+    quarantine = tables.rows(lakehouse / "order_tracking_quarantine", order_by="_source_file, _record")
+    demo.compare("quarantine", demo.expected("quarantine.csv"), quarantine)
     # Airflow's own tables are in the PostgreSQL server, not in some SQLite file of its home.
     count = containers.run(
         ["psql", "-h", "postgres", "-U", "airflow", "-Atc", "SELECT count(*) > 0 FROM task_instance", "airflow"],

@@ -16,15 +16,16 @@ import httpx
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
+from local.clients import log_in
+
 SAMPLES = Path(__file__).resolve().parents[2] / "local" / "samples"
-AIRFLOW = "http://api-server:8080"
 WAIT_SECONDS = 240
 
 
 def main() -> None:
     """Deliver, wait, print."""
     bucket = storage.Client(project="local", credentials=AnonymousCredentials()).bucket("orders-data")
-    airflow = logged_in()
+    airflow = log_in("http://api-server:8080", os.environ["AIRFLOW_PASSWORD"])
     wait_for("a run that waited in vain", airflow, lambda: any(ended_in_vain(tasks) for tasks in runs(airflow)))
     for file in sorted(SAMPLES.glob("*.csv")):
         bucket.blob(f"source/{file.name}").upload_from_filename(file)
@@ -45,13 +46,6 @@ def wait_for(what: str, airflow: httpx.Client, condition: Callable[[], bool]) ->
 def ended_in_vain(tasks: dict[str, str]) -> bool:
     """Whether a run has ended without a file, none of its tasks failed."""
     return set(tasks.values()) == {"skipped"}
-
-
-def logged_in() -> httpx.Client:
-    """A client of Airflow's API with the login of .env."""
-    login = {"username": "admin", "password": os.environ["AIRFLOW_PASSWORD"]}
-    token = httpx.post(f"{AIRFLOW}/auth/token", json=login, timeout=30).raise_for_status().json()["access_token"]
-    return httpx.Client(base_url=f"{AIRFLOW}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30)
 
 
 def batches(airflow: httpx.Client) -> list[dict[str, str]]:

@@ -58,5 +58,5 @@ lock: install ## make requirements.lock from requirements.txt
 mutants: install ## sabotage the code, one fault at a time: each must turn its named test red
 	@$(PY) -m tests.mutants
 
-bench: install ## what parsing the DAGs costs Airflow, with 1, 10 and 50 feeds
-	@$(PY) -m bench.dag_parse
+bench: install ## the jobs beside their peers, into bench/results (SIZE=full, ARGS="--only S3"); see bench/README.md
+	@$(PY) -m bench --size $(or $(SIZE),small) $(ARGS)

@@ -1,6 +1,7 @@
 """How long Airflow takes to parse the DAG file of 1, 10 and 50 feeds, beyond the imports that are Airflow's own.
 
-Each measurement is a fresh process, as the dag-processor forks one for each parse. Run by `make bench`.
+Each measurement is a fresh process, as the dag-processor forks one for each parse. A part of `make bench`; alone:
+`python -m bench.dag_parse [--json]`.
 """
 
 import json
@@ -10,7 +11,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
 FEEDS = (1, 10, 50)
@@ -32,14 +35,26 @@ print("MEASURED", json.dumps([len(bag.dags), imported - started, parsed - import
 
 
 def main() -> None:
-    """Print medians in seconds."""
+    """Print medians in seconds, with --json all that was measured."""
+    measured = list(measurements())
+    if "--json" in sys.argv[1:]:
+        print(json.dumps(measured))
+        return
     print("feeds  Airflow's imports  parse  a feed")
+    for of_feeds in measured:
+        imports, parse = (statistics.median(of_feeds[name]) for name in ("imports", "parse"))
+        feeds = of_feeds["feeds"]
+        print(f"{feeds:5}  {imports:15.2f} s  {parse:.2f} s  {1000 * parse / feeds:.0f} ms")
+
+
+def measurements() -> Iterator[dict[str, Any]]:
+    """For each number of feeds the seconds of all repeats."""
     with tempfile.TemporaryDirectory() as folder:
         for feeds in FEEDS:
             dags = dag_folder(Path(folder) / str(feeds), feeds)
-            measured = [measure(dags, feeds, Path(folder)) for _ in range(REPEATS)]
-            imports, parse = (statistics.median(values) for values in zip(*measured, strict=True))
-            print(f"{feeds:5}  {imports:15.2f} s  {parse:.2f} s  {1000 * parse / feeds:.0f} ms")
+            repeats = [measure(dags, feeds, Path(folder)) for _ in range(REPEATS)]
+            imports, parse = zip(*repeats, strict=True)
+            yield {"feeds": feeds, "imports": imports, "parse": parse}
 
 
 def dag_folder(folder: Path, feeds: int) -> Path:
@@ -54,7 +69,7 @@ def dag_folder(folder: Path, feeds: int) -> Path:
 
 def measure(dags: Path, feeds: int, home: Path) -> tuple[float, float]:
     """Seconds for Airflow's imports and for the parse, in a fresh process."""
-    environment = os.environ | {
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
         "AIRFLOW_HOME": str(home / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "INGESTION_JOBS": "/Workspace/Shared/ingestion/spark_jobs",

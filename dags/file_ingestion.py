@@ -123,6 +123,7 @@ def databricks_job(step: str, feed: Feed, settings: Settings) -> dict[str, Any]:
         "idempotency_token": f"{BATCH_ID}-{step}",
         "batch_id": BATCH_ID,
         "bad_row_share": feed.bad_row_share,
+        "wait_seconds": settings.run_wait_seconds,
         "polling_period_seconds": settings.run_poll_seconds,
         "max_active_tis_per_dag": 1,
     }

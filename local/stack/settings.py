@@ -33,7 +33,6 @@ AIRFLOW_TUNING = {
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     # A killed stack's tasks are noticed and repeated by the next one within a minute, not five.
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
@@ -127,6 +126,7 @@ def chosen_environment() -> dict[str, str]:
     """The pipeline's settings as the caller's environment has them; where it is silent, for somebody who watches."""
     defaults = {
         "INGESTION_POLL_SECONDS": "1",
+        "INGESTION_RUN_WAIT_SECONDS": "30",
         "INGESTION_RUN_POLL_SECONDS": "1",
         "INGESTION_RETRY_SECONDS": "5",
     }

@@ -2,11 +2,13 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
+from ingestion import preload
 from ingestion.timetable import FileArrivalTimetable
 
 
 class IngestionPlugin(AirflowPlugin):
-    """Registers the timetable. Install and restart every Airflow component before a DAG uses a new class."""
+    """The timetable and the preload. Install and restart every Airflow component before a DAG uses a new class."""
 
     name = "ingestion"
     timetables = (FileArrivalTimetable,)
+    listeners = (preload,)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from aiohttp import ClientSession
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
@@ -11,8 +11,9 @@ from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.sensors.gcs import GCSObjectsWithPrefixExistenceSensor
 from airflow.providers.google.cloud.triggers.gcs import GCSPrefixBlobTrigger
 from airflow.sdk import Context
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from ingestion.feeds import Feed
@@ -28,10 +29,14 @@ REQUESTS = 110
 
 
 class NewFilesTrigger(GCSPrefixBlobTrigger):
-    """Look into the bucket every `poke_interval` seconds until one of these, which becomes the event's `status`.
+    """Look into the bucket every `poke_interval` seconds until files of the feed are there, which ends the task.
 
-    `success`: files of the feed are there (`matches`, their names). `making_way`: another run of the DAG is queued.
-    `deadline`: `deadline` (ISO time) has passed. `error`: the bucket could not be listed several times in a row.
+    It is skipped when another run of the DAG is queued, or `deadline` (ISO time) has passed. When the bucket could not
+    be listed several times in a row, the event's `message` is for the task to fail with.
+
+    The first two end the task from here: a worker would start only to say so. Airflow then asks for no
+    `on_success_callback` and calls no listener, which this task has not. A failure goes through the worker: there it is
+    an exception, with a try and a log of its own like any other.
     """
 
     def __init__(self, feed: dict[str, Any], dag_id: str, deadline: str, **kwargs: Any) -> None:
@@ -57,22 +62,25 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
                 failures += 1
                 self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
                 if failures == FAILED_LOOKS:
-                    yield TriggerEvent({"status": "error", "message": unreachable(self.bucket, self.prefix, error)})
+                    yield TriggerEvent({"message": unreachable(self.bucket, self.prefix, error)})
                     return
             else:
                 failures = 0
                 if event:
-                    yield TriggerEvent(event)
+                    yield event
                     return
             await asyncio.sleep(self.poke_interval)
 
-    async def _event(self, matches: list[str]) -> dict[str, Any] | None:
+    async def _event(self, matches: list[str]) -> TaskSuccessEvent | TaskSkippedEvent | None:
         if matches:
-            return {"status": "success", "matches": matches}
+            self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, matches)
+            return TaskSuccessEvent(xcoms={BaseXCom.XCOM_RETURN_KEY: matches})
         if await sync_to_async(another_run_waits)(self.dag_id):
-            return {"status": "making_way", "message": "another run of this DAG is queued; this one makes way for it"}
+            self.log.info("Another run of this DAG is queued; this one makes way for it")
+            return TaskSkippedEvent()
         if datetime.now(UTC) >= datetime.fromisoformat(self.deadline):
-            return {"status": "deadline", "message": "no file came in this run's time; the next run goes on waiting"}
+            self.log.info("No file came in this run's time; the next run goes on waiting")
+            return TaskSkippedEvent()
         return None
 
     async def _names(self) -> list[str]:
@@ -131,14 +139,9 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
             timeout=self.max_wait + timedelta(days=1),
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> list[str]:
-        """Turn the trigger's event into this task's end: the file names, a skip, or a failure."""
-        if event["status"] == "success":
-            self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, event["matches"])
-            return event["matches"]
-        if event["status"] == "error":
-            raise AirflowException(event["message"])
-        raise AirflowSkipException(event["message"])
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> NoReturn:
+        """Fail: the trigger could not look. It ends the task by itself in all other cases."""
+        raise AirflowException(event["message"])
 
 
 def another_run_waits(dag_id: str) -> bool:

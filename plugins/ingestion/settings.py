@@ -31,8 +31,11 @@ class Settings(BaseModel):
         default=None, description="`tag:v1`, `commit:<sha>` or `branch:main` of that repository"
     )
     schedule: str | None = Field(default=None, description="cron line for Airflows that cannot install the timetable")
-    poll_seconds: float = Field(default=30, gt=0, description="between two looks into the bucket")
-    run_poll_seconds: int = Field(default=15, gt=0, description="between two looks at a Databricks run")
+    poll_seconds: float = Field(default=10, gt=0, description="between two looks into the bucket")
+    run_wait_seconds: float = Field(
+        default=0, ge=0, description="so long a task waits for its Databricks run before it leaves its worker"
+    )
+    run_poll_seconds: int = Field(default=5, gt=0, description="between two looks at a Databricks run after that")
     run_timeout_seconds: int = Field(default=7200, gt=0, description="after which Databricks ends a run")
     retry_seconds: float = Field(default=60, gt=0, description="before the first retry of a task; doubles from there")
     max_wait_seconds: int = Field(default=86400, gt=0, description="age at which a waiting run ends")

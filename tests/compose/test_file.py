@@ -21,7 +21,12 @@ REPO = Path(__file__).resolve().parents[2]
 AIRFLOW = {"api-server", "scheduler", "triggerer", "dag-processor"}
 STAND_INS = {"bucket", "create-bucket", "spark", "create-schema", "databricks"}
 # What .env.example sets besides: how often the pipeline looks.
-PACE = {"INGESTION_POLL_SECONDS": "1", "INGESTION_RUN_POLL_SECONDS": "1", "INGESTION_RETRY_SECONDS": "5"}
+PACE = {
+    "INGESTION_POLL_SECONDS": "1",
+    "INGESTION_RUN_WAIT_SECONDS": "30",
+    "INGESTION_RUN_POLL_SECONDS": "1",
+    "INGESTION_RETRY_SECONDS": "5",
+}
 
 
 @pytest.fixture

@@ -20,8 +20,10 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def variables(variables: str) -> str:
-    """.env for local work, with one setting of the pipeline more: after how long a waiting run ends."""
-    return f"{variables}\nINGESTION_MAX_WAIT_SECONDS=10\n"
+    """.env for local work, but a waiting run ends soon, and jobs are deferred, as they are on a real workspace."""
+    without_wait = variables.replace("INGESTION_RUN_WAIT_SECONDS=30", "INGESTION_RUN_WAIT_SECONDS=0")
+    assert without_wait != variables
+    return f"{without_wait}\nINGESTION_MAX_WAIT_SECONDS=10\n"
 
 
 @pytest.fixture
@@ -43,6 +45,8 @@ def test_files_are_loaded_by_the_services_as_they_stand_in_the_file(containers: 
     )
     assert {state for tasks in seen["runs"] for state in tasks.values()} <= {"success", "skipped"}
     assert "success" in {tasks["merge"] for tasks in seen["runs"]}
+    for task in ("stage", "merge"):
+        assert list(containers.volume("airflow-logs").rglob(f"task_id={task}/*.trigger.*")), "deferred"
     kinds = [name.split("/")[0] for name in seen["objects"] if name.endswith(".csv")]
     assert sorted(kinds) == ["archive", "archive", "rejected"]
     lakehouse = containers.volume("lakehouse") / "orders.db"

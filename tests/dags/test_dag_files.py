@@ -70,6 +70,15 @@ def test_limits_that_keep_runs_serial_and_failures_bounded(dags: Path) -> None:
     }
 
 
+def test_a_job_is_waited_for_as_the_settings_say(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGESTION_RUN_WAIT_SECONDS", "2.5")
+    monkeypatch.setenv("INGESTION_RUN_POLL_SECONDS", "7")
+    dag = parse_one(dags)
+    for step in ("stage", "merge"):
+        job = dag.get_task(step)
+        assert (job.wait_seconds, job.polling_period_seconds) == (2.5, 7)
+
+
 def test_the_docstring_is_the_runbook(dags: Path) -> None:
     doc = parse_one(dags).doc_md
     assert doc

@@ -92,7 +92,7 @@ def test_a_spark_server_killed_under_a_run_fails_the_try_and_the_next_loads_the_
 ) -> None:
     text = FIRST_DAY.replace("2026-11-20", "2026-11-22")
     delivery = deliveries.put("order_tracking_2026_11_24.csv", text)
-    wait_for("stage runs", lambda: airflow.newest_run(lambda states: states["stage"] == "deferred"))
+    wait_for("stage runs", lambda: airflow.run_with_job("stage"))
     kill(stack, "spark")
     run = wait_until_archived(airflow, live_bucket, delivery)
     assert airflow.tasks(DAG, run)["stage"]["try_number"] > 1

@@ -88,7 +88,7 @@ def test_neither_a_pause_nor_a_run_called_green_starts_a_stampede(
 ) -> None:
     wait_for("a live run waits", airflow.waiting_run)
     put_days(deliveries, "2026-10-13")
-    staging = wait_for("a run stages", lambda: airflow.newest_run(lambda states: states["stage"] == "deferred"))
+    staging = wait_for("a run stages", lambda: airflow.run_with_job("stage"))
     airflow.pause(True)
     airflow.mark_success(staging)
     assert names(live_bucket, "source/"), "the run called green has left its file"

@@ -8,13 +8,14 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.module_loading import import_string
+from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 from google.cloud.storage import Bucket
 
 from ingestion import sensor
@@ -52,15 +53,15 @@ def waiting_trigger(feed: Feed, bucket: str) -> NewFilesTrigger:
     return import_string(path)(**arguments)
 
 
-def first_event(trigger: NewFilesTrigger, meanwhile: Callable[[], object] | None = None) -> dict[str, Any]:
-    async def look() -> dict[str, Any]:
+def first_event(trigger: NewFilesTrigger, meanwhile: Callable[[], object] | None = None) -> TriggerEvent:
+    async def look() -> TriggerEvent:
         events = trigger.run()
         first = asyncio.create_task(events.__anext__())
         if meanwhile:
             await asyncio.sleep(3 * trigger.poke_interval)  # so that it has looked in vain before
             assert not first.done()
             await asyncio.to_thread(meanwhile)
-        return (await asyncio.wait_for(first, LIMIT_SECONDS)).payload
+        return await asyncio.wait_for(first, LIMIT_SECONDS)
 
     return asyncio.run(look())
 
@@ -75,8 +76,7 @@ def test_a_file_that_is_there_ends_the_task_at_once(feed: Feed, bucket: Bucket) 
 def test_a_scheduled_run_waits_for_the_file(feed: Feed, bucket: Bucket) -> None:
     trigger = waiting_trigger(feed, bucket.name)
     event = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
-    assert event == {"status": "success", "matches": [NAME]}
-    assert new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event) == [NAME]
+    assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})  # as if a worker had returned it
 
 
 def test_a_manual_run_never_waits(feed: Feed, bucket: Bucket) -> None:
@@ -102,16 +102,16 @@ def test_names_of_no_feed_start_nothing(feed: Feed, bucket: Bucket, name: str) -
     trigger = waiting_trigger(feed, bucket.name)
     bucket.blob(name).upload_from_string("x")
     trigger.deadline = datetime.now(UTC).isoformat()
-    assert first_event(trigger)["status"] == "deadline"
+    assert first_event(trigger) == TaskSkippedEvent()
 
 
-def test_a_waiting_run_makes_way(feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_run_makes_way_and_says_so(
+    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     trigger = waiting_trigger(feed, bucket.name)
     monkeypatch.setattr(sensor, "another_run_waits", lambda dag_id: dag_id == "order_tracking")
-    event = first_event(trigger)
-    assert event["status"] == "making_way"
-    with pytest.raises(AirflowSkipException, match="makes way"):
-        new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event)
+    assert first_event(trigger) == TaskSkippedEvent()
+    assert "this one makes way" in capsys.readouterr().out  # of Airflow's logger, which is not Python's
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_a_bucket_that_is_gone_fails_the_task_and_says_which(
         closed_port = listener.getsockname()[1]
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{closed_port}")
     event = first_event(trigger)
-    assert event["status"] == "error"
+    assert type(event) is TriggerEvent  # one that goes to a worker, which fails and is tried again
     with pytest.raises(AirflowException, match=rf"gs://{bucket.name}/source/ cannot be listed: .*google_cloud_default"):
-        new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event)
+        new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event.payload)
 
 
 def test_one_failed_look_costs_nothing(feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,4 +173,4 @@ def test_one_failed_look_costs_nothing(feed: Feed, bucket: Bucket, monkeypatch: 
         return await names()
 
     monkeypatch.setattr(trigger, "_names", fail_once)
-    assert first_event(trigger)["status"] == "success"
+    assert isinstance(first_event(trigger), TaskSuccessEvent)

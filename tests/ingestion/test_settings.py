@@ -11,6 +11,7 @@ GIT = {"INGESTION_GIT_URL": "https://github.com/example/pipeline", "INGESTION_GI
 def test_defaults() -> None:
     settings = load_settings(JOBS | {"PATH": "/bin"})
     assert (settings.bucket, settings.schema_name, settings.compute) == ("orders-data", "orders", {"serverless": True})
+    assert (settings.poll_seconds, settings.run_wait_seconds, settings.run_poll_seconds) == (10, 0, 5)
 
 
 def test_values_are_typed() -> None:
@@ -30,6 +31,7 @@ def test_values_are_typed() -> None:
         (GIT | {"INGESTION_GIT_REF": "v1"}, "INGESTION_GIT_REF: starts with `tag:`"),
         (JOBS | {"INGESTION_BUKET": "x"}, "INGESTION_BUKET: Extra inputs are not permitted"),
         (JOBS | {"INGESTION_POLL_SECONDS": "soon"}, "INGESTION_POLL_SECONDS: Input should be a valid number"),
+        (JOBS | {"INGESTION_RUN_WAIT_SECONDS": "-1"}, "INGESTION_RUN_WAIT_SECONDS: Input should be greater"),
         (JOBS | {"INGESTION_COMPUTE": "big"}, "INGESTION_COMPUTE: neither `serverless` nor JSON"),
         (JOBS | {"INGESTION_COMPUTE": "{}"}, "INGESTION_COMPUTE: exactly one of"),
         (

@@ -2,17 +2,23 @@
 
 import json
 import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import Asset
 
 from ingestion.operators.submit_job import SubmitJobOperator
-from tests.local.databricks.harness import Service, payload
+from tests.local.databricks.harness import Service, payload, wait_for
 from tests.operators import execute_deferred, new_context
 
 ASSET = Asset("orders.order_tracking")
+IN_THE_WORKER = 60  # seconds to wait there; no run of these tests takes half of that
 COUNTS = {"batch_id": "b1", "rows_read": 200, "rows_quarantined": 2, "reasons": {"status: missing": 2}}
 
 
@@ -22,7 +28,14 @@ def connection(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared")
 
 
-def job(service: Service, text: str, token: str, name: str = "try 1", bad_row_share: float = 0.01) -> SubmitJobOperator:
+def job(
+    service: Service,
+    text: str,
+    token: str,
+    name: str = "try 1",
+    bad_row_share: float = 0.01,
+    wait_seconds: float = 0,
+) -> SubmitJobOperator:
     return SubmitJobOperator(
         task_id="stage",
         json=payload(service.script(f"{token}.py", f"import time; time.sleep(1)\n{text}")),
@@ -30,6 +43,7 @@ def job(service: Service, text: str, token: str, name: str = "try 1", bad_row_sh
         idempotency_token=token,
         batch_id="b1",
         bad_row_share=bad_row_share,
+        wait_seconds=wait_seconds,
         polling_period_seconds=1,
         outlets=[ASSET],
     )
@@ -39,16 +53,24 @@ def printing(*results: dict[str, Any]) -> str:
     return "\n".join(f"print({'INGESTION_RESULT ' + json.dumps(result)!r})" for result in results)
 
 
+def execute(operator: SubmitJobOperator, context: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever it returns
+    """Its result from where it must end: from the worker, or by the trigger."""
+    ends_in_the_worker = operator.wait_seconds == IN_THE_WORKER
+    return operator.execute(context) if ends_in_the_worker else execute_deferred(operator, context)
+
+
 def run(operator: SubmitJobOperator) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Execute it; returns its result, what it left for other tasks, and what it told of the table."""
     context = new_context(ASSET)
-    result = execute_deferred(operator, context)
+    result = execute(operator, context)
     return result, context["ti"].xcom, context["outlet_events"][ASSET].extra
 
 
-def test_the_last_counts_of_its_batch_are_its_result(service: Service) -> None:
+@pytest.mark.parametrize("wait_seconds", [0, 0.1, IN_THE_WORKER])
+def test_the_last_counts_of_its_batch_are_its_result(service: Service, wait_seconds: float) -> None:
     first, other = COUNTS | {"rows_read": 1}, COUNTS | {"batch_id": "b2", "rows_read": 3}
-    result, xcom, told = run(job(service, printing(first, COUNTS, other), "counts"))
+    text = printing(first, COUNTS, other)
+    result, xcom, told = run(job(service, text, f"counts-{wait_seconds}", wait_seconds=wait_seconds))
     assert result == COUNTS
     assert xcom["done_batch"] == "b1"
     assert told == {"batch_id": "b1", "rows_read": 200, "rows_quarantined": 2}
@@ -74,12 +96,64 @@ def test_more_bad_rows_than_the_feed_allows_are_told(
     assert ("2 x status: missing" in caplog.text) is alerted
 
 
-def test_a_failed_run_fails_the_task_in_the_words_of_the_job(service: Service) -> None:
+@pytest.mark.parametrize("wait_seconds", [0, IN_THE_WORKER])
+def test_a_failed_run_fails_the_task_in_the_words_of_the_job(service: Service, wait_seconds: float) -> None:
     context = new_context(ASSET)
-    operator = job(service, "raise ValueError('file 3: the header is not its own')", "failing")
-    with pytest.raises(AirflowException, match=r"stage failed on Databricks \(FAILED\): .*file 3.* Log: http://127"):
-        execute_deferred(operator, context)
+    text = "raise ValueError('file 3: the header is not its own')"
+    operator = job(service, text, f"failing-{wait_seconds}", wait_seconds=wait_seconds)
+    with pytest.raises(
+        AirflowException, match=r"stage failed on Databricks \(FAILED\): .*file 3.* Log: http://127"
+    ) as told:
+        execute(operator, context)
+    assert told.value.__context__ is None  # no story of a deferral around it
     assert "done_batch" not in context["ti"].xcom
+
+
+@pytest.fixture
+def stop_signal_kills_task() -> Iterator[list[SubmitJobOperator]]:
+    """Airflow's way to end a task in its worker: on SIGTERM its process calls `on_kill` in the midst of `execute`."""
+    running: list[SubmitJobOperator] = []
+    before = signal.signal(signal.SIGTERM, lambda *_: running[0].on_kill())
+    yield running
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_task_killed_while_it_waits_cancels_its_run(
+    service: Service, stop_signal_kills_task: list[SubmitJobOperator]
+) -> None:
+    operator = job(service, "time.sleep(600)", "killed", wait_seconds=IN_THE_WORKER)
+    stop_signal_kills_task.append(operator)
+
+    def kill_when_it_runs() -> None:
+        wait_for(lambda: operator.run_id and service.state(operator.run_id)["life_cycle_state"] == "RUNNING")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=kill_when_it_runs)
+    killer.start()
+    with pytest.raises(AirflowException, match=r"stage failed on Databricks \(CANCELED\)"):
+        operator.execute(new_context(ASSET))
+    killer.join()
+
+
+def test_a_short_outage_costs_a_waiting_task_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = job(service, printing(COUNTS), "outage", wait_seconds=IN_THE_WORKER)
+    wait, get = operator._wait, requests.get
+    looks: list[int] = []
+
+    def fail_at_first(*args: Any, **kwargs: Any) -> requests.Response:
+        looks.append(1)
+        if len(looks) == 1:
+            raise requests.ConnectionError
+        return get(*args, **kwargs)
+
+    def wait_through_an_outage() -> dict[str, Any] | None:
+        monkeypatch.setattr(requests, "get", fail_at_first)
+        return wait()
+
+    monkeypatch.setattr(operator, "_wait", wait_through_an_outage)
+    result, _, _ = run(operator)
+    assert result == COUNTS
+    assert len(looks) > 1
 
 
 def test_a_run_that_is_still_active_is_taken_over_and_a_finished_one_is_not(service: Service) -> None:

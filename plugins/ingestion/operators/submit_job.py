@@ -2,11 +2,13 @@
 
 import json
 import re
+import time
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 from airflow.providers.databricks.hooks.databricks import DatabricksHook, RunState
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
+from airflow.providers.databricks.utils.databricks import extract_failed_task_errors
 from airflow.sdk import Context
 
 from ingestion import alerts
@@ -14,6 +16,10 @@ from ingestion import alerts
 RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 # More finished runs of one step of one batch than anybody clears by hand.
 MAX_SUBMISSIONS = 100
+# Between two looks at a run from its worker: at first this, later a share of the time waited so far, so that a long
+# wait costs few requests and adds little to any run.
+SHORTEST_PAUSE_SECONDS = 0.2
+PAUSE_SHARE = 0.05
 # XCom: the batch that a run on Databricks has really done, whatever state the task was given by hand.
 DONE_BATCH = "done_batch"
 
@@ -37,18 +43,24 @@ class SubmitOnceHook(DatabricksHook):
 
 
 class SubmitJobOperator(DatabricksSubmitRunOperator):
-    """Run a job on Databricks, deferred, and return the counts it printed as `INGESTION_RESULT {json}`.
+    """Run a job on Databricks and return the counts it printed as `INGESTION_RESULT {json}`.
+
+    The run is waited for in the worker for `wait_seconds`, then deferred. A deferral and the worker that ends the task
+    after it cost some seconds: much for a run that takes no longer, nothing for one of minutes, which would hold the
+    worker.
 
     :param batch_id: of the batch the job works on (templated); counts of another batch are not taken for this one's
     :param bad_row_share: share of quarantined rows above which people are alerted
+    :param wait_seconds: time to wait in the worker; 0 defers at once
     """
 
     template_fields = (*DatabricksSubmitRunOperator.template_fields, "batch_id")
 
-    def __init__(self, *, batch_id: str, bad_row_share: float, **kwargs: Any) -> None:
+    def __init__(self, *, batch_id: str, bad_row_share: float, wait_seconds: float = 0, **kwargs: Any) -> None:
         super().__init__(deferrable=True, **kwargs)
         self.batch_id = batch_id
         self.bad_row_share = bad_row_share
+        self.wait_seconds = wait_seconds
         self._counts: dict[str, Any] | None = None
 
     def _get_hook(self, caller: str) -> DatabricksHook:
@@ -61,9 +73,35 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
         )
 
     def execute(self, context: Context) -> dict[str, Any] | None:
-        """Submit and defer; when the run is over by then, return its counts."""
-        super().execute(context)  # drops what execute_complete returns
-        return self._counts
+        """Submit, wait and defer; when the run is over by then, return its counts."""
+        try:
+            super().execute(context)  # drops what execute_complete returns
+        except TaskDeferred as error:
+            deferral = error  # goes on below: a failure of the run is none "while handling" the deferral
+        else:
+            return self._counts
+        run = self._wait()
+        if run is None:
+            raise deferral
+        state = RunState(**run["state"])
+        event = {  # as the trigger's
+            "run_id": self.run_id,
+            "run_page_url": deferral.trigger.run_page_url,
+            "run_state": state.to_json(),
+            "errors": extract_failed_task_errors(self._hook, run, state),
+        }
+        return self.execute_complete(context, event)
+
+    def _wait(self) -> dict[str, Any] | None:
+        """The run when it is over, None when it is not within `wait_seconds`. `on_kill` cancels it meanwhile."""
+        started = time.monotonic()
+        while (waited := time.monotonic() - started) < self.wait_seconds:
+            pause = max(SHORTEST_PAUSE_SECONDS, waited * PAUSE_SHARE)
+            time.sleep(min(pause, self.wait_seconds - waited))
+            run = self._hook.get_run(self.run_id)
+            if RunState(**run["state"]).is_terminal:
+                return run
+        return None
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
         """Fail with the job's own words, or return its counts. Missing counts change no outcome."""

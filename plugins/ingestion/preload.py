@@ -1,0 +1,30 @@
+"""Import what every task imports once, in Airflow's own processes: those that they fork have it then.
+
+LocalExecutor forks each task from the scheduler, the DAG processor each parse from itself; each would otherwise spend
+half a second or more on the providers' imports, with every task of a run. Elsewhere (Celery, Kubernetes) it does
+neither good nor harm. The price: changed code of this package is taken up when these processes start again, as its
+timetable and trigger always are.
+"""
+
+from importlib import import_module
+
+from airflow.listeners import hookimpl
+from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
+
+# What dags/file_ingestion.py imports, with all that these import.
+MODULES = (
+    "ingestion.operators.archive_files",
+    "ingestion.operators.plan_batch",
+    "ingestion.operators.stage_batch",
+    "ingestion.payload",
+    "ingestion.sensor",
+    "ingestion.settings",
+)
+
+
+@hookimpl
+def on_starting(component: object) -> None:
+    """Do it when scheduler, DAG processor or triggerer starts. A task, of whatever DAG, needs no more than it has."""
+    if not isinstance(component, TaskRunnerMarker):
+        for name in MODULES:
+            import_module(name)

@@ -4,25 +4,26 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f")
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One upload: the object's name, the generation the bucket gave it, and its text."""
+    """One upload: the object's name, the generation and time that the bucket gave it, and its text."""
 
     object: str
     generation: int
+    delivered_at: datetime
     text: str
 
 
 def expected_target(deliveries: list[Delivery]) -> dict[str, dict[str, object]]:
-    """By tracking_num, the row with the greatest (last_update_timestamp, generation, file, record), with its lineage.
+    """By tracking_num, the row with the greatest (last_update_timestamp, delivered_at, generation, file, record).
 
-    For well-formed rows with timestamps like 2026-11-20 10:00:00 or with microseconds; rows that cannot be read so are
-    left out.
+    With its lineage, times being UTC without their zone. For well-formed rows with timestamps like 2026-11-20 10:00:00
+    or with microseconds; rows that cannot be read so are left out.
     """
     winners: dict[str, dict[str, object]] = {}
     for delivery in deliveries:
@@ -68,6 +69,7 @@ def readable_rows(delivery: Delivery) -> Iterator[tuple[str, dict[str, object]]]
                 **{name: value or None for name, value in row.items()},
                 "tracking_num": key,
                 "last_update_timestamp": updated,
+                "_delivered_at": delivery.delivered_at.astimezone(UTC).replace(tzinfo=None),
                 "_source_file": delivery.object,
                 "_generation": delivery.generation,
                 "_record": record,
@@ -87,4 +89,5 @@ def instant(text: str) -> datetime | None:
 
 def rank(row: dict[str, object]) -> tuple[object, ...]:
     """What decides between two rows of a key."""
-    return tuple(row[name] for name in ("last_update_timestamp", "_generation", "_source_file", "_record"))
+    order = ("last_update_timestamp", "_delivered_at", "_generation", "_source_file", "_record")
+    return tuple(row[name] for name in order)

@@ -20,12 +20,16 @@ _BYTE_ORDER_MARK = 3
 class FileCounts:
     """Rows of one file generation, as its tables hold them."""
 
-    good: int = 0  # in staging
-    bad: int = 0  # in staging, not yet moved to quarantine
+    read: int = 0  # the greatest `_record`
+    good: int = 0
+    bad: int = 0
     quarantined: int = 0
-    last_staged: int = 0  # the greatest `_record`
-    last_quarantined: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)  # of the bad rows in staging
+    reasons: Counter[str] = field(default_factory=Counter)  # of the bad rows
+
+    @property
+    def complete(self) -> bool:
+        """Whether staging holds every record once."""
+        return self.read == self.good + self.bad
 
 
 Counts = dict[SourceFile, FileCounts]
@@ -36,23 +40,29 @@ def in_batch(manifest: Manifest) -> str:
     return f"_batch_id = {sql_string(manifest.batch_id)}"
 
 
+def good_rows(manifest: Manifest) -> str:
+    """SQL, for a FROM: the rows of the batch that are to be merged."""
+    return f"{quoted_table(manifest.tables.staging)} WHERE {in_batch(manifest)} AND _reasons IS NULL"
+
+
 def in_generations(manifest: Manifest) -> str:
     """SQL condition: rows of exactly the file generations of the batch, whichever batch wrote them."""
     pairs = (f"(_source_file = {sql_string(f.object)} AND _generation = {f.generation})" for f in manifest.files)
     return " OR ".join(pairs)
 
 
-def staging_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
-    """Rows of the batch in staging, by file and reasons."""
+def staged_counts(spark: SparkSession, manifest: Manifest) -> Counts:
+    """The counts of every file of the batch, those without a row included."""
+    return counts_of(manifest, count_groups(spark, manifest).collect())
+
+
+def count_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
+    """Rows of the batch in staging, and of its objects in quarantine, by file generation and reasons."""
     staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest))
-    return _grouped(staging, sf.lit(True), sf.col("_reasons"))
-
-
-def quarantine_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
-    """Rows of the batch's files in quarantine, by file generation and reasons; other generations of them included."""
     objects = sf.col("_source_file").isin(sorted({file.object for file in manifest.files}))
     quarantine = spark.table(quoted_table(manifest.tables.quarantine)).where(objects)
-    return _grouped(quarantine, sf.lit(False), sf.col("reasons"))
+    in_staging = _grouped(staging, sf.lit(True), sf.col("_reasons"))
+    return in_staging.union(_grouped(quarantine, sf.lit(False), sf.col("reasons")))
 
 
 def _grouped(rows: DataFrame, in_staging: Column, reasons: Column) -> DataFrame:
@@ -61,7 +71,7 @@ def _grouped(rows: DataFrame, in_staging: Column, reasons: Column) -> DataFrame:
 
 
 def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:
-    """The counts of every file of the batch, those without a row included, from rows of the two functions above."""
+    """The counts of every file of the batch, those without a row included, from rows of `count_groups`."""
     counts = {file: FileCounts() for file in manifest.files}
     files = {(file.object, file.generation): file for file in manifest.files}
     for group in groups:
@@ -71,9 +81,8 @@ def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:
         of_file = counts[file]
         if not group["in_staging"]:
             of_file.quarantined += group["rows"]
-            of_file.last_quarantined = max(of_file.last_quarantined, group["last"])
             continue
-        of_file.last_staged = max(of_file.last_staged, group["last"])
+        of_file.read = max(of_file.read, group["last"])
         if group["reasons"] is None:
             of_file.good += group["rows"]
         else:
@@ -82,17 +91,20 @@ def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:
     return counts
 
 
-def check_sum(file: SourceFile, read: int, staged: int, quarantined: int) -> None:
-    """Raise IngestionError unless every record of a file is accounted for."""
-    if read != staged + quarantined:
-        raise IngestionError(
-            f"{file.object} (generation {file.generation}): {read} rows read, but {staged} staged and {quarantined} "
-            "quarantined: run stage again, and if that does not help report it with the file's manifest entry"
-        )
+def check_staged(spark: SparkSession, counts: Counts) -> None:
+    """Raise IngestionError unless every record of every file is staged once."""
+    for file, of_file in counts.items():
+        if not of_file.complete:
+            raise IngestionError(
+                f"{file.object} (generation {file.generation}): {of_file.read} rows read, but {of_file.good} staged "
+                f"and {of_file.bad} quarantined: run stage again, and if that does not help report it with the file's "
+                "manifest entry"
+            )
+    _check_empty_files(spark, [file for file, of_file in counts.items() if of_file.read == 0])
 
 
-def check_empty_files(spark: SparkSession, files: Iterable[SourceFile]) -> None:
-    """Raise IngestionError if one of these files, of which the tables hold no row, has more lines than a header."""
+def _check_empty_files(spark: SparkSession, files: Iterable[SourceFile]) -> None:
+    """Raise IngestionError if one of these files, of which staging holds no row, has more lines than a header."""
     for file in files:
         # At its longest a lone header has every name quoted, a byte order mark and a line end.
         header = _BYTE_ORDER_MARK + sum(len(name.encode()) + 3 for name in file.columns) + 1

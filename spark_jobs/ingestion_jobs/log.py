@@ -1,29 +1,46 @@
 """The ingestion log: one row per file and one per batch, written once, after the merge."""
 
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
 from ingestion_jobs.counts import Counts
 from ingestion_jobs.manifest import Manifest
-from ingestion_jobs.names import quoted_table, sql_string
+from ingestion_jobs.names import quoted_table
 from ingestion_jobs.tables import LOG
 
 
-def logged_counts(manifest: Manifest) -> str:
-    """SQL scalar: struct of the rows inserted and updated that the log has for the batch; NULL if it is not logged."""
-    feed, batch = sql_string(manifest.feed.name), sql_string(manifest.batch_id)
-    return (
-        f"SELECT max(struct(rows_inserted, rows_updated)) FROM {quoted_table(manifest.tables.log)} "  # noqa: S608
-        f"WHERE feed = {feed} AND batch_id = {batch} AND object IS NULL"
+@dataclass(frozen=True)
+class MergedCounts:
+    """What became of the good rows of a batch."""
+
+    inserted: int
+    updated: int
+    stale: int
+    duplicate: int
+
+    def by_name(self) -> dict[str, int]:
+        """The counts by the log's column names."""
+        return {f"rows_{name}": count for name, count in asdict(self).items()}
+
+
+def logged_counts(spark: SparkSession, manifest: Manifest) -> DataFrame:
+    """One row: `logged`, the counts that the log has for the batch; NULL if it is not logged."""
+    log = spark.table(quoted_table(manifest.tables.log))
+    of_batch = log.where(
+        (sf.col("feed") == manifest.feed.name) & (sf.col("batch_id") == manifest.batch_id) & sf.col("object").isNull()
     )
+    counts = [f"rows_{field.name}" for field in fields(MergedCounts)]
+    return of_batch.select(sf.max(sf.struct(*counts)).alias("logged"))
 
 
 def write_log(
-    spark: SparkSession, manifest: Manifest, counts: Counts, merged: dict[str, int], staged_at: datetime | None
+    spark: SparkSession, manifest: Manifest, counts: Counts, merged: MergedCounts, staged_at: datetime | None
 ) -> None:
-    """Append the rows of a batch; `merged` holds its rows_inserted, rows_updated, rows_stale and rows_duplicate."""
+    """Append the rows of a batch, once: Delta leaves out a write whose application has written this version before."""
     shared = {
         "feed": manifest.feed.name,
         "batch_id": manifest.batch_id,
@@ -42,10 +59,10 @@ def write_log(
         for file, of_file in counts.items()
     ]
     totals = {name: sum(row[name] for row in of_files) for name in ("rows_read", "rows_staged", "rows_quarantined")}
-    rows = [shared | row for row in (*of_files, totals | merged)]
+    rows = [shared | row for row in (*of_files, totals | merged.by_name())]
     schema = ", ".join(f"{name} {type_}" for name, type_, _ in LOG)
     frame = spark.createDataFrame([tuple(row.get(name) for name, _, _ in LOG) for row in rows], schema).coalesce(1)
     log = quoted_table(manifest.tables.log)
-    repeat_on_conflict(
-        f"writing {manifest.tables.log}", lambda: frame.write.format("delta").mode("append").saveAsTable(log)
-    )
+    attempt = {"txnAppId": f"{manifest.feed.name} {manifest.batch_id}", "txnVersion": 1}
+    write = frame.write.format("delta").mode("append").options(**attempt)
+    repeat_on_conflict(f"writing {manifest.tables.log}", lambda: write.saveAsTable(log))

@@ -9,38 +9,29 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
-from ingestion_jobs.counts import (
-    Counts,
-    check_empty_files,
-    check_sum,
-    counts_of,
-    in_batch,
-    quarantine_groups,
-    staging_groups,
-)
+from ingestion_jobs.counts import Counts, check_staged, count_groups, counts_of, good_rows, in_batch
 from ingestion_jobs.errors import IngestionError
-from ingestion_jobs.log import logged_counts, write_log
+from ingestion_jobs.history import commits_of_batch
+from ingestion_jobs.keys import Keys, in_ranges, staged_keys
+from ingestion_jobs.log import MergedCounts, logged_counts, write_log
 from ingestion_jobs.manifest import Manifest, read_manifest
 from ingestion_jobs.names import quoted, quoted_table
 from ingestion_jobs.rows import LINEAGE
+from ingestion_jobs.session import settle
 from ingestion_jobs.tables import ensure_target_tables
-
-# Enough to find a MERGE of this batch that was committed before its job was killed, without reading years of history.
-_RECENT_COMMITS = 100
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What the tables hold of a batch before it is merged: `winners` is its number of keys."""
+    """What the tables hold of a batch before it is merged."""
 
     counts: Counts
-    winners: int
     staged_at: datetime | None  # None without staged rows
-    logged: tuple[int, int] | None  # rows inserted and updated, if the batch was merged and logged before
+    logged: MergedCounts | None  # if the batch was merged and logged before
 
     @property
     def rows(self) -> int:
-        """All staged rows of the batch."""
+        """All good rows of the batch."""
         return sum(of_file.good for of_file in self.counts.values())
 
 
@@ -50,36 +41,26 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     Merging a batch again changes nothing and returns the counts of the first time. Raises IngestionError when the
     batch is not staged completely, or the target is not what the feed needs.
     """
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    settle(spark)
     manifest = read_manifest(spark, manifest_uri)
     ensure_target_tables(spark, manifest)
     staged = _staged(spark, manifest)
     _check(spark, staged)
-    inserted, updated = _merge(spark, manifest, staged) if staged.rows else (0, 0)
-    merged = {
-        "rows_inserted": inserted,
-        "rows_updated": updated,
-        "rows_stale": staged.winners - inserted - updated,
-        "rows_duplicate": staged.rows - staged.winners,
-    }
-    if min(merged.values()) < 0:
-        raise IngestionError(f"{staged.rows} staged rows with {staged.winners} keys cannot give {merged}: report this")
+    merged = staged.logged
+    if merged is None or not commits_of_batch(spark, manifest).still_hold:
+        merged = _merge(spark, manifest, staged)
     if staged.logged is None:
         write_log(spark, manifest, staged.counts, merged, staged.staged_at)
-    return {"step": "merge", "batch_id": manifest.batch_id, "rows_staged": staged.rows, **merged}
+    return {"step": "merge", "batch_id": manifest.batch_id, "rows_staged": staged.rows, **merged.by_name()}
 
 
 def _staged(spark: SparkSession, manifest: Manifest) -> Staged:
-    keys = ", ".join(quoted(name) for name in manifest.feed.key)
-    staging = quoted_table(manifest.tables.staging)
-    batch = (
-        f"SELECT count(DISTINCT {keys}) AS winners, max(_metadata.file_modification_time) AS staged_at, "  # noqa: S608
-        f"({logged_counts(manifest)}) AS logged FROM {staging} WHERE {in_batch(manifest)}"
-    )
+    staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest))
     try:
-        groups = staging_groups(spark, manifest).union(quarantine_groups(spark, manifest))
         # One query for all of it: each costs a good part of a second, however little it reads.
-        rows = spark.sql(batch).join(groups, sf.lit(True), "left").collect()
+        facts = staging.select(sf.max("_metadata.file_modification_time").alias("staged_at"))
+        facts = facts.join(logged_counts(spark, manifest))
+        rows = facts.join(count_groups(spark, manifest), sf.lit(True), "left").collect()
     except AnalysisException as error:
         if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
             raise
@@ -88,69 +69,78 @@ def _staged(spark: SparkSession, manifest: Manifest) -> Staged:
         ) from error
     return Staged(
         counts=counts_of(manifest, [row for row in rows if row["rows"] is not None]),
-        winners=rows[0]["winners"],
         staged_at=rows[0]["staged_at"],
-        logged=tuple(rows[0]["logged"]) if rows[0]["logged"] else None,
+        logged=MergedCounts(*rows[0]["logged"]) if rows[0]["logged"] else None,
     )
 
 
 def _check(spark: SparkSession, staged: Staged) -> None:
+    check_staged(spark, staged.counts)
     for file, of_file in staged.counts.items():
-        if of_file.bad:
+        if of_file.quarantined != of_file.bad:
             raise IngestionError(
-                f"staging still holds {of_file.bad} bad rows of {file.object}: run stage to its end first"
+                f"{file.object} (generation {file.generation}): {of_file.bad} bad rows staged, but "
+                f"{of_file.quarantined} in quarantine: run stage to its end first"
             )
-        read = max(of_file.last_staged, of_file.last_quarantined)
-        check_sum(file, read=read, staged=of_file.good, quarantined=of_file.quarantined)
-    empty = [file for file, of_file in staged.counts.items() if not of_file.good + of_file.quarantined]
-    check_empty_files(spark, empty)
 
 
-def _merge(spark: SparkSession, manifest: Manifest, staged: Staged) -> tuple[int, int]:
-    """Rows that this batch inserted and updated, now or when it was merged before."""
-    statement = merge_statement(manifest)
+def _merge(spark: SparkSession, manifest: Manifest, staged: Staged) -> MergedCounts:
+    """What this batch inserted and updated, now or when it was merged before, and what it did not."""
+    if not staged.rows:
+        return MergedCounts(0, 0, 0, 0)
+    keys = staged_keys(spark, manifest)
+    statement = merge_statement(manifest, keys, has_duplicates=keys.count < staged.rows)
     result = repeat_on_conflict(f"merging into {manifest.tables.target}", lambda: spark.sql(statement).collect()[0])
-    counts = (result["num_inserted_rows"], result["num_updated_rows"])
-    return counts if any(counts) else staged.logged or _unlogged_merge(spark, manifest)
+    inserted, updated = result["num_inserted_rows"], result["num_updated_rows"]
+    if not inserted and not updated:
+        if staged.logged:
+            return staged.logged
+        # A MERGE of this batch may have been committed by a job that was killed before it wrote the log.
+        commits = commits_of_batch(spark, manifest)
+        inserted, updated = commits.inserted, commits.updated
+    stale = keys.count - inserted - updated
+    if stale < 0:
+        raise IngestionError(
+            f"{staged.rows} staged rows with {keys.count} keys cannot insert {inserted} and update {updated}: "
+            "report this"
+        )
+    return MergedCounts(inserted, updated, stale, duplicate=staged.rows - keys.count)
 
 
-def _unlogged_merge(spark: SparkSession, manifest: Manifest) -> tuple[int, int]:
-    """Rows inserted and updated by a MERGE of this batch whose job was killed before it wrote the log."""
-    history = spark.sql(f"DESCRIBE HISTORY {quoted_table(manifest.tables.target)} LIMIT {_RECENT_COMMITS}")
-    # The batch id stands in the condition of the MERGE, and that in the commit.
-    ours = history.where("operation = 'MERGE'").where(
-        sf.col("operationParameters")["matchedPredicates"].contains(manifest.batch_id)
-    )
-    metrics = [row["operationMetrics"] for row in ours.select("operationMetrics").collect()]
-    return (
-        sum(int(of_commit["numTargetRowsInserted"]) for of_commit in metrics),
-        sum(int(of_commit["numTargetRowsUpdated"]) for of_commit in metrics),
-    )
-
-
-def merge_statement(manifest: Manifest) -> str:
+def merge_statement(manifest: Manifest, keys: Keys, has_duplicates: bool) -> str:
     """SQL: the newest staged row of each key into the target, if it is newer than the row there.
 
-    Newest by (order column, _generation, _source_file, _record), which no two rows share: so the target depends on the
-    delivered files alone, not on the order or number of merges.
+    Newest by (order column, _delivered_at, _generation, _source_file, _record), which no two rows share: so the target
+    depends on the delivered files alone, not on the order or number of merges. The time comes before the generation
+    because GCS promises that generations differ, not that they grow.
     """
-    feed, tables = manifest.feed, manifest.tables
-    keys = [quoted(name) for name in feed.key]
+    feed = manifest.feed
     columns = [*(quoted(column.name) for column in feed.columns), *LINEAGE]
-    newest = [quoted(feed.order_by), "_generation", "_source_file", "_record"]
+    newest = [quoted(feed.order_by), "_delivered_at", "_generation", "_source_file", "_record"]
+    key = feed.column(feed.key[0])
+    same_key = [f"t.{quoted(name)} = s.{quoted(name)}" for name in feed.key]
+    if ranges := in_ranges(f"t.{quoted(key.name)}", key.type, keys.ranges):
+        same_key.append(f"({ranges})")
     return f"""
-        MERGE INTO {quoted_table(tables.target)} AS t
-        USING (
-            SELECT * FROM (
-                SELECT *, row_number() OVER (
-                    PARTITION BY {", ".join(keys)} ORDER BY {", ".join(f"{name} DESC" for name in newest)}
-                ) AS _rank
-                FROM {quoted_table(tables.staging)} WHERE {in_batch(manifest)}
-            ) WHERE _rank = 1
-        ) AS s
-        ON {" AND ".join(f"t.{name} = s.{name}" for name in keys)}
+        MERGE INTO {quoted_table(manifest.tables.target)} AS t
+        USING ({_source(manifest, newest, has_duplicates)}) AS s
+        ON {" AND ".join(same_key)}
         WHEN MATCHED AND s.{in_batch(manifest)} AND
             struct({", ".join(f"s.{name}" for name in newest)}) > struct({", ".join(f"t.{name}" for name in newest)})
             THEN UPDATE SET {", ".join(f"t.{name} = s.{name}" for name in columns)}
         WHEN NOT MATCHED THEN INSERT ({", ".join(columns)}) VALUES ({", ".join(f"s.{name}" for name in columns)})
+    """  # noqa: S608 - every name and value in it is quoted
+
+
+def _source(manifest: Manifest, newest: list[str], has_duplicates: bool) -> str:
+    """SQL: the newest good row of each key. Without duplicates a plain scan, which Delta need not store first."""
+    good = f"SELECT * FROM {good_rows(manifest)}"  # noqa: S608 - quoted
+    if not has_duplicates:
+        return good
+    keys = ", ".join(quoted(name) for name in manifest.feed.key)
+    newest_first = ", ".join(f"{name} DESC" for name in newest)
+    return f"""
+        SELECT * FROM (
+            SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY {newest_first}) AS _rank FROM ({good})
+        ) WHERE _rank = 1
     """  # noqa: S608 - every name and value in it is quoted

@@ -8,7 +8,6 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from ingestion_jobs.manifest import Feed, Manifest, SourceFile
 from ingestion_jobs.names import quoted
-from ingestion_jobs.runaway import swallowed_lines
 from ingestion_jobs.typing_rules import BLANKS
 
 CORRUPT = "_corrupt_record"
@@ -18,41 +17,43 @@ MAX_FIELDS = 2_000_000
 _POSITION_BITS = 33
 
 
-def read_files(spark: SparkSession, manifest: Manifest) -> DataFrame:
-    """One row per record of the batch's files.
-
-    The business columns as text, NULL where empty; `_corrupt_record`, the parser's text of a record that does not fit
-    its header; `_swallowed`, how many lines a runaway quote took into this record; `_source_file`, `_generation` and
-    `_delivered_at` of its file; `_record`, its position there. Record 0, the header, is there only if it is not the one
-    that the manifest gives.
-    """
+def files_by_header(manifest: Manifest) -> dict[tuple[str, ...], list[SourceFile]]:
+    """The files of the batch that share a header are read as one: 365 reads in a union take half a minute to plan."""
     by_header: dict[tuple[str, ...], list[SourceFile]] = {}
     for file in manifest.files:
         by_header.setdefault(file.columns, []).append(file)
-    groups = [_read_group(spark, manifest.feed, header, files) for header, files in by_header.items()]
-    return reduce(DataFrame.unionByName, groups)
+    return by_header
 
 
-def _read_group(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
-    """The records of files with the same header, in one read: 365 reads in a union take half a minute to plan."""
+def read_files(
+    spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile], file_per_partition: bool
+) -> DataFrame:
+    """One row per record of the files, all of them with this header.
+
+    The business columns as text, NULL where empty; `_corrupt_record`, the parser's text of a record that does not fit
+    its header; `_delivered_at`, `_source_file` and `_generation` of its file; `_record`, its position there. Record 0,
+    the header, is there only if it is not the one that the manifest gives.
+
+    `file_per_partition` tells that Spark gives each file a partition of its own, in which `_record` needs no sorting.
+    """
     fields = [sf.col(quoted(name)) for name in header]
     rows = (_parse if feed.multiline else _parse_lines)(spark, feed, header, files)
     absent = [sf.lit(None).cast("string").alias(column.name) for column in feed.columns if column.name not in header]
-    alone = len(files) == 1 and feed.multiline
-    record = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if alone else _position_in_file()
+    # Without multiLine Spark cuts a large file into several partitions.
+    in_partition = feed.multiline and (file_per_partition or len(files) == 1)
+    record = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if in_partition else _position_in_file()
     file_of = _file_facts(files)
     return (
         rows.select(
             *fields[:-1],
             _without_carriage_return(fields[-1]).alias(header[-1]),
             sf.rtrim(sf.col(CORRUPT), sf.lit("\r\n")).alias(CORRUPT),
+            file_of["delivered_at"].alias("_delivered_at"),
             file_of["object"].alias("_source_file"),
             file_of["generation"].alias("_generation"),
-            file_of["delivered_at"].alias("_delivered_at"),
             record.alias("_record"),
         )
         .where((sf.col("_record") > 0) | ~_is_header(header))
-        .withColumn("_swallowed", swallowed_lines(feed, header, CORRUPT))
         .select("*", *absent)
     )
 

@@ -16,55 +16,62 @@ from pyspark.sql import Column
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.manifest import Feed
-from ingestion_jobs.names import quoted
 from ingestion_jobs.typing_rules import BLANKS, trimmed, typed
 
 # Finding the delimiters outside of quotes takes the square of a line's length.
 LONGEST_ROW = 20_000
 
 
-def swallowed_lines(feed: Feed, header: tuple[str, ...], corrupt: str) -> Column:
-    """How many lines a record took in after its own, 0 for a good one. `corrupt` names the parser's text's column."""
+def swallowed_lines(feed: Feed, header: tuple[str, ...], row: Column, corrupt: Column) -> Column:
+    """How many lines a record took in after its own, 0 for a good one.
+
+    `row` is a struct with the fields' texts by name, `corrupt` the parser's text of a record that does not fit its
+    header. One expression serves all fields: to plan one for each costs more than the rows of a small batch.
+    """
+    of_fields = sf.transform(
+        sf.array(*(row[name] for name in header)),
+        lambda text, place: sf.when(_ran_away(text, place, header, feed), _later_lines(text)),
+    )
     # A corrupt record is bad anyhow, and its reader should know how much of the file it took.
-    of_fields = [
-        sf.when(_ran_away(sf.col(quoted(name)), place, header, feed), _later_lines(quoted(name)))
-        for place, name in enumerate(header)
-    ]
-    found = sf.greatest(*(sf.coalesce(lines, sf.lit(0)) for lines in [*of_fields, sf.lit(0)]))
-    return sf.when(sf.col(corrupt).isNotNull(), _later_lines(corrupt)).otherwise(found)
+    found = sf.coalesce(sf.array_max(of_fields), sf.lit(0))
+    return sf.when(corrupt.isNotNull(), _later_lines(corrupt)).otherwise(found)
 
 
-def _later_lines(text: str) -> Column:
-    return sf.size(sf.filter(sf.split(sf.col(text), "\n"), lambda line: trimmed(line).isNotNull())) - 1
+def _later_lines(text: Column) -> Column:
+    return sf.size(sf.filter(sf.split(text, "\n"), lambda line: trimmed(line).isNotNull())) - 1
 
 
-def _ran_away(text: Column, place: int, header: tuple[str, ...], feed: Feed) -> Column:
+def _ran_away(text: Column, place: Column, header: tuple[str, ...], feed: Feed) -> Column:
     """Whether the lines of the field at `place` are the end of one row and the beginning of another."""
     lines = sf.split(text, "\n")
-    order_by = header.index(feed.order_by)
     delimiter = f"\\Q{feed.delimiter}\\E"
     # Possessive, for Java's other repetitions of a group are recursive.
     unquoted = rf'{delimiter}(?=(?:[^"]*+"[^"]*+")*+[^"]*+$)'
 
     def has_order_by(line: Column) -> Column:
         # Delimiters in quotes separate nothing; but which quotes belong together is not sure here, so both are tried.
-        plain = _has_order_by(sf.split(line, delimiter), place, header, feed)
         is_short = sf.length(line) <= LONGEST_ROW
-        return plain | (is_short & _has_order_by(sf.split(line, unquoted), place, header, feed))
+        cuts = sf.array(sf.split(line, delimiter), sf.when(is_short, sf.split(line, unquoted)))
+        return sf.exists(cuts, lambda pieces: _has_order_by(pieces, place, header, feed))
 
-    sides = sf.slice(lines, 1, sf.size(lines) - 1) if place <= order_by else sf.slice(lines, 2, sf.size(lines))
+    first = sf.when(place <= header.index(feed.order_by), 1).otherwise(2)
+    sides = sf.slice(lines, first, sf.size(lines) - 1)
     last = sf.split(sf.element_at(lines, -1), delimiter)
     opens_earlier = (sf.size(last) <= place) & text.startswith('"')
     opens_again = ((sf.size(last) == place + 1) | opens_earlier) & sf.element_at(last, -1).startswith('"')
     return (sf.size(lines) > 1) & (sf.exists(sides, has_order_by) | opens_again)
 
 
-def _has_order_by(pieces: Column, place: int, header: tuple[str, ...], feed: Feed) -> Column:
+def _has_order_by(pieces: Column, place: Column, header: tuple[str, ...], feed: Feed) -> Column:
+    """Whether the pieces of a line have the order column at its place.
+
+    The line is the end of a row, from the field at `place` on, or the beginning of one.
+    """
     order_by = header.index(feed.order_by)
-    if place <= order_by:  # the line is the end of a row, from the field on
-        piece = sf.get(pieces, sf.size(pieces) - (len(header) - order_by))
-        return (sf.size(pieces) >= len(header) - place) & _is_order_by(piece, feed)
-    return (sf.size(pieces) > place) & _is_order_by(sf.get(pieces, sf.lit(order_by)), feed)
+    is_end = place <= order_by
+    piece = sf.get(pieces, sf.when(is_end, sf.size(pieces) - (len(header) - order_by)).otherwise(order_by))
+    is_whole = sf.when(is_end, sf.size(pieces) >= len(header) - place).otherwise(sf.size(pieces) > place)
+    return is_whole & _is_order_by(piece, feed)
 
 
 def _is_order_by(piece: Column, feed: Feed) -> Column:

@@ -1,11 +1,13 @@
-"""The stage job: files of a batch to typed rows in staging, bad rows to quarantine.
+"""The stage job: files of a batch to typed rows in staging, bad rows to quarantine too.
 
 A file is parsed once: all rows, good and bad, are committed to the batch's partition of staging, and from there the bad
-ones move to quarantine. Each step replaces what an earlier attempt left: running again heals a run killed anywhere.
+ones are copied to quarantine. Each step replaces what an earlier attempt left: running again heals a run killed
+anywhere.
 """
 
 from collections import Counter
 from datetime import date
+from functools import reduce
 from typing import Any
 
 from pyspark.errors import PySparkException
@@ -13,22 +15,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
-from ingestion_jobs.counts import (
-    Counts,
-    check_empty_files,
-    check_sum,
-    counts_of,
-    in_batch,
-    in_generations,
-    quarantine_groups,
-    staging_groups,
-)
+from ingestion_jobs.counts import Counts, check_staged, in_batch, in_generations, staged_counts
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.manifest import Manifest, read_manifest
 from ingestion_jobs.names import quoted_table
-from ingestion_jobs.reading import read_files
+from ingestion_jobs.reading import files_by_header, read_files
 from ingestion_jobs.rows import HEADER_DIFFERS, LINEAGE, typed_rows
+from ingestion_jobs.session import settle
 from ingestion_jobs.tables import ensure_staging_tables
+
+# Below what Spark counts for opening a file, so that no two files share a partition.
+_FILE_PER_PARTITION = ("spark.sql.files.maxPartitionBytes", str(4 * 1024 * 1024))
+_TASK_BYTES = 32 * 1024 * 1024
+_FEWEST_TASKS = 8
 
 
 def stage(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
@@ -36,27 +35,46 @@ def stage(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
 
     Raises IngestionError when an input, the schema or a column is not as the manifest says, or rows are missing.
     """
-    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    settle(spark)
     manifest = read_manifest(spark, manifest_uri)
     ensure_staging_tables(spark, manifest)
-    _write_staging(spark, manifest)
-    groups = staging_groups(spark, manifest).union(quarantine_groups(spark, manifest)).collect()
-    counts = counts_of(manifest, groups)
+    _append(spark, manifest)
+    counts = staged_counts(spark, manifest)
+    if not all(of_file.complete for of_file in counts.values()):
+        # An earlier attempt has staged the batch, or this Spark packs files as it likes. Both are rare, so they are
+        # looked for in the counts, which are due anyway.
+        _replace(spark, manifest)
+        counts = staged_counts(spark, manifest)
     _check(spark, counts)
-    has_bad = any(of_file.bad for of_file in counts.values())
-    if has_bad or any(of_file.quarantined for of_file in counts.values()):
+    if any(of_file.bad or of_file.quarantined for of_file in counts.values()):
         _replace_quarantine(spark, manifest)
-    if has_bad:
-        _drop_bad_rows(spark, manifest)
     return _result(manifest, counts)
 
 
-def _write_staging(spark: SparkSession, manifest: Manifest) -> None:
+def _append(spark: SparkSession, manifest: Manifest) -> None:
+    """Add the batch's rows to staging, each file read in a partition of its own."""
+    name, value = _FILE_PER_PARTITION
+    usual = spark.conf.get(name)
+    spark.conf.set(name, value)
+    try:
+        _write(spark, manifest, file_per_partition=True, mode="append")
+    finally:
+        spark.conf.set(name, usual)
+
+
+def _replace(spark: SparkSession, manifest: Manifest) -> None:
+    """Put the batch's rows in the place of what staging has of it, numbered whatever partitions Spark makes."""
+    _write(spark, manifest, file_per_partition=False, mode="overwrite", replaceWhere=in_batch(manifest))
+
+
+def _write(spark: SparkSession, manifest: Manifest, file_per_partition: bool, mode: str, **options: str) -> None:
+    staging = quoted_table(manifest.tables.staging)
     try:
         # Classic Spark looks for the files here, Spark Connect only when it writes.
-        rows = typed_rows(read_files(spark, manifest), manifest.feed).withColumn("_batch_id", sf.lit(manifest.batch_id))
+        rows = _rows(spark, manifest, file_per_partition)
         repeat_on_conflict(
-            f"writing {manifest.tables.staging}", lambda: _overwrite(rows, manifest.tables.staging, in_batch(manifest))
+            f"writing {manifest.tables.staging}",
+            lambda: rows.write.format("delta").mode(mode).options(**options).saveAsTable(staging),
         )
     except PySparkException as error:
         condition = error.getCondition() or ""
@@ -65,9 +83,15 @@ def _write_staging(spark: SparkSession, manifest: Manifest) -> None:
         raise
 
 
-def _overwrite(rows: DataFrame, table: str, condition: str) -> None:
-    """Replace the rows of `table` that meet the SQL condition, in one commit."""
-    rows.write.format("delta").mode("overwrite").option("replaceWhere", condition).saveAsTable(quoted_table(table))
+def _rows(spark: SparkSession, manifest: Manifest, file_per_partition: bool) -> DataFrame:
+    groups = [
+        typed_rows(read_files(spark, manifest.feed, header, files, file_per_partition), manifest.feed, header)
+        for header, files in files_by_header(manifest).items()
+    ]
+    rows = reduce(DataFrame.unionByName, groups).withColumn("_batch_id", sf.lit(manifest.batch_id))
+    # Not a table file for each of many small files.
+    tasks = max(_FEWEST_TASKS, sum(file.size for file in manifest.files) // _TASK_BYTES)
+    return rows.coalesce(tasks) if file_per_partition and len(manifest.files) > tasks else rows
 
 
 def _unreadable(manifest: Manifest, message: str) -> str:
@@ -88,8 +112,7 @@ def _check(spark: SparkSession, counts: Counts) -> None:
                 f"the header of {file.input} is not {','.join(file.columns)}, as the manifest says of {file.object}: "
                 "clear plan_batch to pin it anew"
             )
-        check_sum(file, read=of_file.last_staged, staged=of_file.good, quarantined=of_file.bad)
-    check_empty_files(spark, [file for file, of_file in counts.items() if of_file.last_staged == 0])
+    check_staged(spark, counts)
 
 
 def _replace_quarantine(spark: SparkSession, manifest: Manifest) -> None:
@@ -100,16 +123,10 @@ def _replace_quarantine(spark: SparkSession, manifest: Manifest) -> None:
     bad = staging.join(sf.broadcast(files), ["_source_file", "_generation"]).select(
         *LINEAGE, "file_date", sf.col("_reasons").alias("reasons"), sf.col("_raw").alias("raw"), "_batch_id"
     )
+    write = bad.write.format("delta").mode("overwrite").option("replaceWhere", in_generations(manifest))
     repeat_on_conflict(
-        f"writing {manifest.tables.quarantine}",
-        lambda: _overwrite(bad, manifest.tables.quarantine, in_generations(manifest)),
+        f"writing {manifest.tables.quarantine}", lambda: write.saveAsTable(quoted_table(manifest.tables.quarantine))
     )
-
-
-def _drop_bad_rows(spark: SparkSession, manifest: Manifest) -> None:
-    staging = quoted_table(manifest.tables.staging)
-    statement = f"DELETE FROM {staging} WHERE {in_batch(manifest)} AND _reasons IS NOT NULL"  # noqa: S608 - quoted
-    repeat_on_conflict(f"writing {manifest.tables.staging}", lambda: spark.sql(statement))
 
 
 def _result(manifest: Manifest, counts: Counts) -> dict[str, Any]:
@@ -117,7 +134,7 @@ def _result(manifest: Manifest, counts: Counts) -> dict[str, Any]:
         {
             "object": file.object,
             "generation": file.generation,
-            "rows_read": of_file.last_staged,
+            "rows_read": of_file.read,
             "rows_staged": of_file.good,
             "rows_quarantined": of_file.bad,
         }

@@ -14,6 +14,7 @@ from ingestion_jobs.names import quoted, quoted_table, sql_string
 Definition = tuple[str, str, str]
 
 LINEAGE: list[Definition] = [
+    ("_delivered_at", "timestamp", "NOT NULL"),
     ("_source_file", "string", "NOT NULL"),
     ("_generation", "bigint", "NOT NULL"),
     ("_record", "bigint", "NOT NULL"),
@@ -49,7 +50,9 @@ _DELETION_VECTORS = {"delta.enableDeletionVectors": "true"}
 def ensure_staging_tables(spark: SparkSession, manifest: Manifest) -> None:
     """Staging and quarantine as the feed needs them. Raises IngestionError for a missing schema or a changed type."""
     staging = [*_business(manifest.feed), *_nullable(LINEAGE), *STAGING_EXTRA]
-    _ensure(spark, manifest, manifest.tables.staging, staging, "PARTITIONED BY (_batch_id)", _DELETION_VECTORS)
+    # It is read as a whole, batch by batch: statistics of its columns would skip nothing.
+    properties = {"delta.dataSkippingNumIndexedCols": "0"}
+    _ensure(spark, manifest, manifest.tables.staging, staging, "PARTITIONED BY (_batch_id)", properties)
     _ensure(spark, manifest, manifest.tables.quarantine, QUARANTINE)
 
 

@@ -1,7 +1,7 @@
 """All cases through the real code, together: planned, staged, merged and archived, batch by batch."""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Suite:
     tables: Path
     feeds: dict[str, Feed]
     generations: dict[tuple[str, int], Delivery] = field(default_factory=dict)
+    delivered_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
     manifests: list[Manifest] = field(default_factory=list)
     staged: list[dict[str, Any]] = field(default_factory=list)
     replay_writes: dict[date, int] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Suite:
                 blob = self.bucket.blob(delivery.object)
                 blob.upload_from_string(delivery.content, content_type="text/csv")
                 self.generations[delivery.object, int(blob.generation)] = delivery
+                self.delivered_at[delivery.object, int(blob.generation)] = blob.time_created
             for feed in self.feeds.values():
                 self._live(feed, step)
             for feed_name, day in ((case.feed_name, day) for case in cases for day in case.replays(step)):

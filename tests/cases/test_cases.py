@@ -21,8 +21,8 @@ A new case is a folder, and no code:
 * In target.csv an empty field is NULL: no table here holds an empty string. Timestamps are UTC: 2026-11-20 10:00:00.
 * A file that is rejected is named in rejected.csv, every other in counts.csv: so each upload is accounted for.
 * In the bucket a file's name carries the case: `source/order_tracking_2026_11_20.<case>.csv`.
-* Files of one step are uploaded from the last name to the first: the generation grows as the name falls, so that a tie
-  shows which of the two decides.
+* Files of one step are uploaded from the last name to the first: time and generation grow as the name falls, so that a
+  tie shows which of them decides.
 * Keys must differ between the cases of a feed.
 
 All cases are loaded together, batch by batch, with the real code: planned, staged, merged and archived. So each also
@@ -113,6 +113,14 @@ def test_nothing_belongs_to_no_case(suite: Suite) -> None:
     manifests = [manifest_name(manifest.feed, manifest.batch_id) for manifest in suite.manifests]
     objects = [blob.name for blob in suite.bucket.client.list_blobs(suite.bucket)]
     assert {name for name in rows + objects if not any(case.owns(name) for case in CASES)} == set(manifests)
+
+
+def test_each_row_says_when_its_file_was_delivered(suite: Suite) -> None:
+    """Also the rows of a replay, whose files come from the archive: the time of the upload to source/."""
+    names = [name + suffix for name in suite.feeds for suffix in ("", "_staging", "_quarantine")]
+    rows = [(name, row) for name in names for row in suite.rows(name)]
+    found = {(name, row["_source_file"], row["_generation"], row["_delivered_at"]) for name, row in rows}
+    assert found == {(name, *file, suite.delivered_at[tuple(file)]) for name, *file, _ in found}
 
 
 def tables(case: Case, suite: Suite) -> list[str]:

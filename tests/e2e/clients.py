@@ -43,6 +43,12 @@ class Airflow(clients.Airflow):
         """The live run whose sensor waits in the triggerer, if there is one now."""
         return self.newest_run(lambda states: states["detect_new_files"] == "deferred")
 
+    def run_with_job(self, task: str) -> str | None:
+        """The newest run that waits for this task's job on Databricks, in its worker or deferred."""
+        run = self.newest_run(lambda states: states[task] in ("running", "deferred"))
+        submitted = f"/dags/{self.dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/run_id"
+        return run if run and self._client.get(submitted).is_success else None
+
     def counts(self, run: str, task: str) -> dict[str, Any]:
         """What a job's task returned."""
         path = f"/dags/{self.dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value"
@@ -130,7 +136,7 @@ class Deliveries:
         """Upload a file."""
         blob = self.bucket.blob(f"source/{name}")
         blob.upload_from_string(text)
-        self.made.append(Delivery(blob.name, int(blob.generation), text))
+        self.made.append(Delivery(blob.name, int(blob.generation), blob.time_created, text))
         return self.made[-1]
 
 

@@ -103,7 +103,7 @@ def test_a_form_that_asks_for_too_much_fails_at_once_and_says_what_would_fit(air
 
 def quarantined(lakehouse: Lakehouse) -> list[tuple[Any, ...]]:
     """The quarantine without the batch that filled it."""
-    place = ("_source_file", "_generation", "_record")
+    place = ("_source_file", "_generation", "_record", "_delivered_at")
     rows = lakehouse.rows("order_tracking_quarantine", ", ".join(place))
     return [(*(row[name] for name in place), row["file_date"], tuple(row["reasons"]), row["raw"]) for row in rows]
 

@@ -24,11 +24,13 @@ def test_nothing_to_load_writes_nothing(bucket: Bucket, feed: Feed) -> None:
 
 def test_the_manifest_pins_each_file_by_generation_and_content(bucket: Bucket, feed: Feed) -> None:
     generation = put(bucket, NAME, FIRST)
+    created = bucket.get_blob(NAME).time_created
     must_plan(bucket, feed)
     put(bucket, NAME, SECOND)
     written = json.loads(bucket.blob("batches/order_tracking/b1/manifest.json").download_as_text())
     (file,) = written["files"]
     assert (file["object"], file["generation"], file["date"]) == (NAME, generation, "2026-11-20")
+    assert datetime.fromisoformat(file["delivered_at"]) == created
     assert file["size"] == len(FIRST)
     assert file["columns"] == HEADER.strip().split(",")
     assert file["archive"] == f"{ARCHIVED}.{generation}.csv"

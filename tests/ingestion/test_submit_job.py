@@ -4,8 +4,8 @@ import json
 import logging
 import os
 import signal
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -128,11 +128,11 @@ def test_a_task_killed_while_it_waits_cancels_its_run(
         wait_for(lambda: operator.run_id and service.state(operator.run_id)["life_cycle_state"] == "RUNNING")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    killer = threading.Thread(target=kill_when_it_runs)
-    killer.start()
-    with pytest.raises(AirflowException, match=r"stage failed on Databricks \(CANCELED\)"):
-        operator.execute(new_context(ASSET))
-    killer.join()
+    with ThreadPoolExecutor() as pool:  # waits for its end: the signal would end the tests if it came after this one
+        killed = pool.submit(kill_when_it_runs)
+        with pytest.raises(AirflowException, match=r"stage failed on Databricks \(CANCELED\)"):
+            operator.execute(new_context(ASSET))
+        killed.result()
 
 
 def test_a_short_outage_costs_a_waiting_task_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """A demo that shows wrong data must fail: what it compares, and with what."""
 
 import csv
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -51,7 +51,10 @@ def test_the_rows_written_by_hand_are_what_the_rules_make_of_the_samples() -> No
         lines = texts[name].splitlines()
         texts[name] = "\n".join([*lines[: int(entry["_record"])], ",,,,,,", *lines[int(entry["_record"]) + 1 :]])
     keyed = [name for name in names if "tracking_num" in texts[name].splitlines()[0]]
-    winners = expected_target([Delivery(f"source/{name}", at, texts[name]) for at, name in enumerate(keyed)])
+    first = datetime(2026, 9, 2, 12, tzinfo=UTC)
+    winners = expected_target(
+        [Delivery(f"source/{name}", at, first + timedelta(at), texts[name]) for at, name in enumerate(keyed)]
+    )
     found = [winners[key] for key in sorted(winners)]
     demo.compare("oracle's target", demo.expected("target.csv"), found)
 

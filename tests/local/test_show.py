@@ -15,6 +15,7 @@ ROW = {
     "status": "Out for Delivery",
     "address": "77 Park Avenue [rear], Hull",
     "last_update_timestamp": datetime(2026, 9, 2, 10, 5, tzinfo=UTC),
+    "_delivered_at": datetime(2026, 9, 2, 10, 14, 58, tzinfo=UTC),
     "_source_file": "source/order_tracking_2026_09_02.csv",
     "_generation": 1,
     "_record": 7,
@@ -37,6 +38,7 @@ def test_a_row_of_the_target_fits_and_says_where_it_is_from() -> None:
     assert max(map(len, text.splitlines())) <= 100
     for part in ("ORD-1001", "TRK-0001", "2026-08-30", "2026-09-02 10:05:00", "2026_09_02:7", "[rear]"):
         assert part in text
+    assert "10:14:58" not in text, "when its file was delivered is in the table, not here"
     assert "order_tracking: 1 rows" in text
 
 

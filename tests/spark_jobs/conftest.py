@@ -28,6 +28,7 @@ ORDER_COLUMNS = [
 ]
 HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp"
 DELIVERED_AT = "2026-11-20T10:14:58Z"
+LATER = "2026-11-20T10:14:58.000001Z"  # as text it is before the other
 
 
 def feed(**changes: Any) -> dict[str, Any]:
@@ -73,9 +74,11 @@ class Lake:
             "input": str(path),
         } | entry
 
-    def orders(self, *lines: str, generation: int, name: str = "orders.csv") -> dict[str, Any]:
+    def orders(
+        self, *lines: str, generation: int, name: str = "orders.csv", delivered_at: str = DELIVERED_AT
+    ) -> dict[str, Any]:
         """Deliver an order tracking file of these lines."""
-        return self.deliver(f"{HEADER}\n{''.join(lines)}", generation, name)
+        return self.deliver(f"{HEADER}\n{''.join(lines)}", generation, name, delivered_at=delivered_at)
 
     def manifest(self, *files: dict[str, Any], batch: str | None = None, **changes: Any) -> str:
         """Write the manifest of a batch; `changes` are to the feed."""
@@ -108,6 +111,12 @@ class Lake:
         """The rows of a table, named without its schema, as delta-rs reads them."""
         names = columns if isinstance(columns, str) else ", ".join(columns)
         return [tuple(row.values()) for row in rows(self.tables / table, names, order_by=order_by)]
+
+    def staged(self, columns: Sequence[str] | str, order_by: str = "1") -> list[tuple[Any, ...]]:
+        """The good rows in staging."""
+        names = columns if isinstance(columns, str) else ", ".join(columns)
+        found = rows(self.tables / "order_tracking_staging", names, where="_reasons IS NULL", order_by=order_by)
+        return [tuple(row.values()) for row in found]
 
     def target(self, *columns: str) -> list[tuple[Any, ...]]:
         """The target's rows by tracking_num."""

@@ -1,10 +1,10 @@
-"""Random deliveries for properties of the merge: few keys, times and generations, so with ties; and nasty text."""
+"""Random deliveries for properties of the merge: few keys, times, deliveries, so with ties; and nasty text."""
 
 import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,6 +17,13 @@ KEYS = ("K", "k", "ключ", "\u00e9", "e\u0301", "a,b", "a b", "O'Brien", 'x"y
 # Their order is that of their code points; it differs without case, by locale, and in UTF-16 (the last two).
 OBJECTS = ("B.csv", "a.csv", "\uff5e.csv", "\U0001f600.csv")
 GENERATIONS = (9, 10, 2**60, 2**60 + 1)  # neither as text nor as doubles are they in order
+# As manifests have them, drawn apart from the generations. As text they are in another order.
+DELIVERED_AT = (
+    "2026-11-20T10:14:58Z",
+    "2026-11-20T10:14:58.000001Z",
+    "2026-11-20T10:14:58.001000Z",
+    "2026-11-20T09:59:59.999999Z",
+)
 DAY = "2026-11-20 "
 TIMES = ("09:59:59.999999", "10:00:00", "10:00:00.000000", "10:00:00.000001")
 WORDS = ("", "NULL", "null", "None", "NaN", "\\N", "N/A", "-", "0", "true", '""', "  ", "end\\", '\\"', "\r\n", "#x")
@@ -41,6 +48,7 @@ class File:
 
     object: str
     generation: int
+    delivered_at: str
     dialect: str
     rows: tuple[Row, ...]
 
@@ -58,7 +66,7 @@ class File:
         for n, row in enumerate(self.rows, start=1):
             key = f"{row.blanks}{row.key}{row.blanks}"
             writer.writerow((self._mark(n), key, row.received, "", row.status, row.address, DAY + row.time))
-        return Delivery(self.object, self.generation, text.getvalue())
+        return Delivery(self.object, self.generation, self._delivered, text.getvalue())
 
     def typed_rows(self, batch: str) -> Iterator[tuple[Any, ...]]:
         """The rows as staging holds them."""
@@ -66,7 +74,11 @@ class File:
             received = date.fromisoformat(row.received) if row.received else None
             time = instant(DAY + row.time).replace(tzinfo=UTC)
             business = (self._mark(n), row.key, received, None, row.status or None, row.address or None, time)
-            yield *business, self.object, self.generation, n, batch, None, None
+            yield *business, self._delivered, self.object, self.generation, n, batch, None, None
+
+    @property
+    def _delivered(self) -> datetime:
+        return datetime.fromisoformat(self.delivered_at)
 
     def _mark(self, record: int) -> str:
         return f"{self.object}#{self.generation}#{record}"
@@ -103,13 +115,15 @@ def rows_of(keys: list[str], times: list[str]) -> st.SearchStrategy[Row]:
 @st.composite
 def scenarios(draw: st.DrawFn, steps: int) -> Scenario:
     # Few of each, so that there are ties.
-    keys, times, generations = (
+    keys, times, generations, deliveries = (
         draw(st.lists(st.sampled_from(all_of_them), min_size=1, max_size=most, unique=True))
-        for all_of_them, most in ((KEYS, 2), (TIMES, 2), (GENERATIONS, 3))
+        for all_of_them, most in ((KEYS, 2), (TIMES, 2), (GENERATIONS, 3), (DELIVERED_AT, 2))
     )
     some_rows = st.lists(rows_of(keys, times), max_size=5).map(tuple)
     dialects = st.sampled_from(("excel", "unix"))  # CRLF and few quotes; LF and all quoted
-    files = st.builds(File, st.sampled_from(OBJECTS), st.sampled_from(generations), dialects, some_rows)
+    upload = (st.sampled_from(pool) for pool in (OBJECTS, generations, deliveries))
+    files = st.builds(File, *upload, dialects, some_rows)
+    # Each (object, generation) is one file, however often it is delivered: so it has one time of delivery.
     chosen = draw(st.lists(files, min_size=2, max_size=5, unique_by=lambda file: (file.object, file.generation)))
     delivered = st.lists(st.integers(1, steps), min_size=1, max_size=2, unique=True).map(tuple)
     return Scenario(tuple((file, draw(delivered)) for file in chosen))

@@ -37,9 +37,9 @@ def test_two_merges_at_the_same_time_both_succeed(
     start = threading.Barrier(2)
     build = merging.merge_statement
 
-    def build_together(*arguments: Any) -> str:
+    def build_together(*arguments: Any, **named: Any) -> str:
         start.wait(60)  # both jobs send their MERGE at the same moment
-        return build(*arguments)
+        return build(*arguments, **named)
 
     monkeypatch.setattr(merging, "merge_statement", build_together)
 

@@ -24,8 +24,8 @@ from tests.spark_jobs.scenarios import File, Pack, Scenario, packs
 FEED = {"columns": [*ORDER_COLUMNS[:-1], ORDER_COLUMNS[-1] | {"formats": ["yyyy-MM-dd HH:mm:ss[.SSSSSS]"]}]}
 STAGING_SCHEMA = (
     "order_num string, tracking_num string, pck_recieved_date date, package_deliver_date date, status string, "
-    "address string, last_update_timestamp timestamp, _source_file string, _generation bigint, _record bigint, "
-    "_batch_id string, _reasons array<string>, _raw string"
+    "address string, last_update_timestamp timestamp, _delivered_at timestamp, _source_file string, "
+    "_generation bigint, _record bigint, _batch_id string, _reasons array<string>, _raw string"
 )
 
 
@@ -86,7 +86,10 @@ class Run:
 
     def _load(self, files: list[File]) -> str:
         self.batches.append([file.delivery for file in files])
-        entries = [self.lake.deliver(file.text, file.generation) | {"object": file.object} for file in self.batches[-1]]
+        entries = [
+            self.lake.deliver(delivery.text, file.generation, object=file.object, delivered_at=file.delivered_at)
+            for file, delivery in zip(files, self.batches[-1], strict=True)
+        ]
         uri = self.lake.manifest(*entries, **FEED)
         self.staged(self.lake, uri, files)
         self.results.append(merge(self.lake.spark, uri))
@@ -100,7 +103,7 @@ class Run:
 
     def _check_target(self) -> None:
         expected = expected_target([delivery for batch in self.batches for delivery in batch])
-        columns = [*HEADER.split(","), "_source_file", "_generation", "_record"]
+        columns = [*HEADER.split(","), "_delivered_at", "_source_file", "_generation", "_record"]
         found: dict[str, list[dict[str, object]]] = defaultdict(list)
         for values in self.lake.target(*columns):
             row = {name: plain(value) for name, value in zip(columns, values, strict=True)}
@@ -125,7 +128,8 @@ class Run:
         lines = [f"scenario {name} after batch {len(self.batches)}, key {key!r}", f"expected: {expected}"]
         lines += [f"found:    {row}" for row in found] or ["found:    no row"]
         for file, steps in self.named[name].files if name in self.named else ():
-            lines.append(f"{file.object!r} generation {file.generation}, delivered in steps {steps}:")
+            upload = f"{file.object!r} generation {file.generation} of {file.delivered_at}"
+            lines.append(f"{upload}, delivered in steps {steps}:")
             lines += [f"    {n}: {row}" for n, row in enumerate(file.rows, start=1)]
         return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from ingestion_jobs import merging
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
-from tests.spark_jobs.conftest import Lake, order
+from tests.spark_jobs.conftest import LATER, Lake, order
 
 COUNTS = ("rows_staged", "rows_inserted", "rows_updated", "rows_stale", "rows_duplicate")
 NO_ROWS = (None, None, None, None)
@@ -47,17 +47,22 @@ def test_the_newest_row_of_each_key_wins(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("batching", ["one batch", "in order", "in reverse"])
-def test_ties_are_decided_by_generation_then_object_then_record(lake: Lake, batching: str) -> None:
+def test_ties_are_decided_by_delivery_then_generation_then_object_then_record(lake: Lake, batching: str) -> None:
     tie = "09:00:00"
     files = [
-        lake.orders(order("G", "no", tie), order("O", "no", tie), order("R", "no", tie), generation=1, name="z.csv"),
-        lake.orders(order("G", "higher generation", tie), order("O", "no", tie), generation=2, name="a.csv"),
+        lake.orders(*(order(key, "no", tie) for key in "DGOR"), generation=2, name="z.csv"),
+        lake.orders(order("G", "higher generation", tie), order("O", "no", tie), generation=3, name="a.csv"),
         lake.orders(
             order("O", "later object name", tie),
             order("R", "no", tie),
             order("R", "later record", tie),
-            generation=2,
+            order("U", "newer update delivered earlier", "09:00:01"),
+            generation=3,
             name="b.csv",
+        ),
+        # Delivered later with a lower generation: GCS promises that generations differ, not that they grow.
+        lake.orders(
+            order("D", "later delivery", tie), order("U", "no", tie), generation=1, name="a.csv", delivered_at=LATER
         ),
     ]
     if batching == "one batch":
@@ -67,9 +72,11 @@ def test_ties_are_decided_by_generation_then_object_then_record(lake: Lake, batc
             lake.load(file)
 
     assert lake.target("tracking_num", "status") == [
+        ("D", "later delivery"),
         ("G", "higher generation"),
         ("O", "later object name"),
         ("R", "later record"),
+        ("U", "newer update delivered earlier"),
     ]
 
 
@@ -91,11 +98,16 @@ def test_a_replayed_batch_adds_no_version_and_gives_the_same_counts(lake: Lake) 
     assert lake.target("tracking_num", "status", "_generation") == [("T1", "newer", 2), ("T2", "ok", 2)]
 
 
-def test_a_redelivery_is_a_new_generation_and_wins_its_ties(lake: Lake) -> None:
-    lake.load(lake.orders(order("T1", "first", "09:00:00"), order("T2", "first", "09:00:00"), generation=1))
-    again = lake.orders(order("T1", "corrected", "09:00:00"), order("T2", "older", "08:00:00"), generation=2)
+def test_a_redelivery_wins_its_ties_also_with_a_lower_generation(lake: Lake) -> None:
+    lake.load(lake.orders(order("T1", "first", "09:00:00"), order("T2", "first", "09:00:00"), generation=2))
+    again = lake.orders(
+        order("T1", "corrected", "09:00:00"), order("T2", "older", "08:00:00"), generation=1, delivered_at=LATER
+    )
     assert counts(lake.load(again)) == (2, 0, 1, 1, 0)
-    assert lake.target("tracking_num", "status", "_generation") == [("T1", "corrected", 2), ("T2", "first", 1)]
+    assert lake.target("tracking_num", "status", "_delivered_at", "_generation") == [
+        ("T1", "corrected", datetime(2026, 11, 20, 10, 14, 58, 1, tzinfo=UTC), 1),
+        ("T2", "first", datetime(2026, 11, 20, 10, 14, 58, tzinfo=UTC), 2),
+    ]
 
 
 def test_the_log_has_a_row_per_file_and_one_per_batch(lake: Lake) -> None:
@@ -181,6 +193,61 @@ def test_a_merge_killed_before_its_log_is_healed_with_true_counts(lake: Lake, mo
     assert [row for row in logged if row[1] is None and row[0] == "b2"] == [("b2", None, 1, 1, 0)]
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "RESTORE TABLE {target} TO VERSION AS OF 1",
+        "DELETE FROM {target} WHERE tracking_num = 'T2'",
+        "DROP TABLE {target}",
+    ],
+)
+def test_a_batch_is_merged_again_into_a_target_that_lost_it(lake: Lake, loss: str) -> None:
+    lake.load(lake.orders(order("T1", "ok", "09:00:00"), generation=1))
+    uri = lake.manifest(lake.orders(order("T2", "ok", "09:00:00"), generation=2))
+    stage(lake.spark, uri)
+    merge(lake.spark, uri)
+    lake.spark.sql(loss.format(target=f"{lake.schema}.order_tracking"))
+    assert counts(merge(lake.spark, uri)) == (1, 1, 0, 0, 0)
+    assert ("T2",) in lake.target("tracking_num")
+
+
+def test_housekeeping_and_later_batches_take_nothing_back(lake: Lake) -> None:
+    uri = lake.manifest(lake.orders(order("T1", "ok", "09:00:00"), generation=1))
+    stage(lake.spark, uri)
+    first = merge(lake.spark, uri)
+    lake.load(lake.orders(order("T1", "newer", "10:00:00"), generation=2))
+    lake.spark.sql(f"OPTIMIZE {lake.schema}.order_tracking")
+    version = lake.version("order_tracking")
+    assert merge(lake.spark, uri) == first
+    assert lake.version("order_tracking") == version
+    assert lake.target("tracking_num", "status") == [("T1", "newer")]
+
+
+def test_an_attempt_that_comes_late_writes_no_second_log(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = lake.manifest(lake.orders(order("T1", "ok", "09:00:00"), generation=1))
+    stage(lake.spark, uri)
+    write_log = merging.write_log
+
+    def overtaken(*arguments: Any) -> None:
+        """Another attempt has written the log since this one looked for it."""
+        write_log(*arguments)
+        write_log(*arguments)
+
+    monkeypatch.setattr(merging, "write_log", overtaken)
+    merge(lake.spark, uri)
+    assert len(lake.rows("ingestion_log")) == 2, "a row for the file and one for the batch"
+
+
+def test_a_batch_whose_bad_rows_are_not_in_quarantine_is_refused(lake: Lake) -> None:
+    uri = lake.manifest(lake.orders(order("T1", "ok", "09:00:00"), order("", "bad", "09:00:00"), generation=1))
+    stage(lake.spark, uri)
+    lake.spark.sql(f"DELETE FROM {lake.schema}.order_tracking_quarantine")
+    with pytest.raises(IngestionError, match="1 bad rows staged, but 0 in quarantine: run stage to its end first"):
+        merge(lake.spark, uri)
+    stage(lake.spark, uri)
+    assert counts(merge(lake.spark, uri)) == (1, 1, 0, 0, 0)
+
+
 def test_tables_are_laid_out_as_the_contract_says(lake: Lake) -> None:
     lake.load(lake.orders(order("T1", "ok", "09:00:00"), generation=1))
 
@@ -189,13 +256,18 @@ def test_tables_are_laid_out_as_the_contract_says(lake: Lake) -> None:
         log = Path(lake.tables / table / "_delta_log" / "00000000000000000000.json").read_text()
         return {key: value for line in log.splitlines() for key, value in json.loads(line).items()}
 
+    def columns(of_table: dict[str, Any]) -> dict[str, Any]:
+        return {field["name"]: field for field in json.loads(of_table["metaData"]["schemaString"])["fields"]}
+
     target = entries("order_tracking")
-    schema = {field["name"]: field for field in json.loads(target["metaData"]["schemaString"])["fields"]}
+    schema = columns(target)
     assert list(schema) == [
         *("order_num", "tracking_num", "pck_recieved_date", "package_deliver_date", "status", "address"),
-        *("last_update_timestamp", "_source_file", "_generation", "_record"),
+        *("last_update_timestamp", "_delivered_at", "_source_file", "_generation", "_record"),
     ]
+    assert schema["_delivered_at"]["type"] == "timestamp"
     assert [name for name, column in schema.items() if not column["nullable"]] == [
+        "_delivered_at",
         "_source_file",
         "_generation",
         "_record",
@@ -207,4 +279,10 @@ def test_tables_are_laid_out_as_the_contract_says(lake: Lake) -> None:
         "ingestion.order_by": "last_update_timestamp",
     }
     assert "clustering" in target["protocol"]["writerFeatures"]
-    assert entries("order_tracking_staging")["metaData"]["partitionColumns"] == ["_batch_id"]
+    staging = entries("order_tracking_staging")
+    assert staging["metaData"]["partitionColumns"] == ["_batch_id"]
+    assert list(columns(staging)) == [*schema, "_batch_id", "_reasons", "_raw"]
+    assert list(columns(entries("order_tracking_quarantine"))) == [
+        *("_delivered_at", "_source_file", "_generation", "_record"),
+        *("file_date", "reasons", "raw", "_batch_id"),
+    ]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import pyspark
 from pyspark.sql import functions
 print(pyspark.__version__, *(name for name in sys.argv[1:] if not hasattr(functions, name)))
 """
-COLUMNS = [*HEADER.split(","), "_source_file", "_generation", "_record"]
+COLUMNS = [*HEADER.split(","), "_delivered_at", "_source_file", "_generation", "_record"]
 STEPS = ("stage.py", "merge.py")
 Job = Callable[[str, str], dict[str, Any]]
 
@@ -118,8 +118,10 @@ def test_it_loads_two_batches_and_a_replay_changes_nothing(lake: Lake, job: Job)
         name="b.csv",
     )
     new = lake.orders(order("T4", "received", "10:00:00"), generation=3, name="c.csv")
+    delivered_at = datetime(2026, 11, 20, 10, 14, 58, tzinfo=UTC)
     deliveries = [
-        Delivery(file["object"], file["generation"], Path(file["input"]).read_text()) for file in (first, update, new)
+        Delivery(file["object"], file["generation"], delivered_at, Path(file["input"]).read_text())
+        for file in (first, update, new)
     ]
 
     uri = lake.manifest(first, batch="b1")

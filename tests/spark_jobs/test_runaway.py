@@ -74,7 +74,7 @@ def test_a_quote_closed_by_a_field_of_several_lines_is_seen(lake: Lake) -> None:
     closing = 'O2,T2,"two\nlines",2026-11-20 09:00:00,2026-11-18,,ok\n'
     lake.stage(lake.deliver(f"{','.join(names)}\n{broken}{closing}{good}", generation=1, columns=names))
 
-    assert lake.rows("order_tracking_staging", "tracking_num, address") == [("T3", '"Rose Cottage"\nHigh Street')]
+    assert lake.staged("tracking_num, address") == [("T3", '"Rose Cottage"\nHigh Street')]
     first, second = lake.rows("order_tracking_quarantine", "reasons, raw")
     assert first[0] == [took(1)]
     assert "T1" in first[1]
@@ -124,7 +124,7 @@ def check_no_row_is_lost(lake: Lake, layout: str, mark: str, files: int) -> None
 
     staged: list[dict[str, tuple[str, int]]] = [{} for _ in broken]
     columns = "_generation, tracking_num, order_num, last_update_timestamp"
-    for number, key, order_num, updated in lake.rows("order_tracking_staging", columns):
+    for number, key, order_num, updated in lake.staged(columns):
         staged[number][key] = (order_num, updated.second)
     quarantined = [""] * files
     for number, raw in lake.rows("order_tracking_quarantine", "_generation, raw"):

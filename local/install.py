@@ -27,6 +27,7 @@ STAMP = VENV / ".installed"
 BUCKET_SERVER = LOCAL / "bin" / "fake-gcs-server"
 BUCKET_MODULE = "github.com/fsouza/fake-gcs-server@v1.56.1"
 CHECKSUMS = REPO / "local" / "jars" / "SHA256SUMS"
+ARCHIVE_STAMP = LOCAL / "jars" / "classes.jsa.for"
 OLDEST_PYTHON = (3, 11)
 OLDEST_JAVA = 17
 OLDEST_GO = (1, 24)
@@ -60,7 +61,7 @@ def main() -> int:
 def install_missing() -> None:
     """Both branches at once: the build of the bucket server is as long as all the rest."""
     branches = []
-    if not packages_are_current() or missing_jars():
+    if not packages_are_current() or missing_jars() or not archive_is_current():
         branches.append(install_python_packages_and_jars)
     if go_is_needed():
         branches.append(install_bucket_server)
@@ -92,7 +93,7 @@ def python_problem() -> str | None:
 def java_problem() -> str | None:
     """Spark needs a Java runtime, found as Spark finds it: JAVA_HOME, else the PATH."""
     home = os.environ.get("JAVA_HOME")
-    java = shutil.which(str(Path(home) / "bin" / "java") if home else "java")
+    java = shutil.which(java_command())
     way = (
         "`apt-get install openjdk-17-jre-headless` on Debian and Ubuntu, `brew install openjdk@17` on macOS; "
         "JAVA_HOME chooses among several"
@@ -105,6 +106,12 @@ def java_problem() -> str | None:
     if found is None or found < OLDEST_JAVA:
         return f"Java {OLDEST_JAVA} or newer ({java} is {found or 'no working Java'}): {way}"
     return None
+
+
+def java_command() -> str:
+    """Java as Spark finds it."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
 
 
 def java_version(text: str) -> int | None:
@@ -141,7 +148,7 @@ def go_version(text: str) -> tuple[int, int] | None:
 
 
 def install_python_packages_and_jars() -> None:
-    """The locked packages, then the jars: Ivy, which fetches them, comes with Spark."""
+    """The locked packages, then the jars: Ivy, which fetches them, comes with Spark. Then what makes starts shorter."""
     if not packages_are_current():
         install_python_packages()
     if missing_jars():
@@ -149,6 +156,8 @@ def install_python_packages_and_jars() -> None:
     if not list((LOCAL / "cache").glob("database-*")):
         # Made now, in the shadow of the long build of the bucket server, rather than at the first start.
         run("prepare an empty Airflow database", [PYTHON, "-m", "local.stack.database"])
+    if not archive_is_current():
+        make_class_archive()
 
 
 def wanted_packages() -> str:
@@ -205,16 +214,38 @@ def install_jars() -> None:
     (LOCAL / "jars").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=LOCAL) as scratch:
         ivy = next((VENV / "lib").glob("python*/site-packages/pyspark/jars/ivy-*.jar"))
-        java = str(Path(os.environ["JAVA_HOME"]) / "bin" / "java") if "JAVA_HOME" in os.environ else "java"
         pattern = f"{scratch}/[artifact]-[revision](-[classifier]).[ext]"
         files = ["-settings", CHECKSUMS.with_name("settings.xml"), "-ivy", CHECKSUMS.with_name("ivy.xml")]
-        run("fetch jars", [java, "-jar", ivy, "-error", *files, "-cache", f"{scratch}/cache", "-retrieve", pattern])
+        run(
+            "fetch jars",
+            [java_command(), "-jar", ivy, "-error", *files, "-cache", f"{scratch}/cache", "-retrieve", pattern],
+        )
         for name, wanted in jar_checksums().items():
             path = Path(scratch) / name
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "no file"
             if found != wanted:
                 raise InstallError(f"{name} is not the expected file: SHA-256 {found}, expected {wanted}")
             path.replace(LOCAL / "jars" / name)
+
+
+def wanted_archive() -> str:
+    """Names what the class data archive must be of: the installed Spark, and the Java that runs it."""
+    java = subprocess.run([java_command(), "-version"], capture_output=True, text=True, check=True).stderr
+    return f"{wanted_packages()}\n{CHECKSUMS.read_text()}{java}"
+
+
+def archive_is_current() -> bool:
+    """Whether the archive was made for them, or could not be made."""
+    return ARCHIVE_STAMP.exists() and ARCHIVE_STAMP.read_text() == wanted_archive()
+
+
+def make_class_archive() -> None:
+    """Let Spark's JVM keep the classes it loads. Without it, where a Java cannot do that, Spark only starts slower."""
+    try:
+        run("make Spark start faster", [PYTHON, "-m", "local.class_archive", LOCAL / "jars"])
+    except InstallError as error:
+        say(f"  Spark works, but will start slower: {error}")
+    ARCHIVE_STAMP.write_text(wanted_archive())
 
 
 def install_bucket_server() -> None:

@@ -57,17 +57,21 @@ def staged_counts(spark: SparkSession, manifest: Manifest) -> Counts:
 
 
 def count_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
-    """Rows of the batch in staging, and of its objects in quarantine, by file generation and reasons."""
+    """Rows of the batch in staging, and of its objects in quarantine, by file generation and reasons.
+
+    `staged_at` is when those in staging were written, NULL for the others.
+    """
     staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest))
     objects = sf.col("_source_file").isin(sorted({file.object for file in manifest.files}))
     quarantine = spark.table(quoted_table(manifest.tables.quarantine)).where(objects)
-    in_staging = _grouped(staging, sf.lit(True), sf.col("_reasons"))
-    return in_staging.union(_grouped(quarantine, sf.lit(False), sf.col("reasons")))
+    in_staging = _grouped(staging, sf.lit(True), sf.col("_reasons"), sf.max("_metadata.file_modification_time"))
+    never = sf.lit(None).cast("timestamp")
+    return in_staging.union(_grouped(quarantine, sf.lit(False), sf.col("reasons"), never))
 
 
-def _grouped(rows: DataFrame, in_staging: Column, reasons: Column) -> DataFrame:
+def _grouped(rows: DataFrame, in_staging: Column, reasons: Column, staged_at: Column) -> DataFrame:
     by = rows.groupBy("_source_file", "_generation", in_staging.alias("in_staging"), reasons.alias("reasons"))
-    return by.agg(sf.count("*").alias("rows"), sf.max("_record").alias("last"))
+    return by.agg(sf.count("*").alias("rows"), sf.max("_record").alias("last"), staged_at.alias("staged_at"))
 
 
 def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:

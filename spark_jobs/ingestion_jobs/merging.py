@@ -55,12 +55,10 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
 
 
 def _staged(spark: SparkSession, manifest: Manifest) -> Staged:
-    staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest))
     try:
         # One query for all of it: each costs a good part of a second, however little it reads.
-        facts = staging.select(sf.max("_metadata.file_modification_time").alias("staged_at"))
-        facts = facts.join(logged_counts(spark, manifest))
-        rows = facts.join(count_groups(spark, manifest), sf.lit(True), "left").collect()
+        facts = logged_counts(spark, manifest).join(count_groups(spark, manifest), sf.lit(True), "left")
+        rows = facts.collect()
     except AnalysisException as error:
         if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
             raise
@@ -69,7 +67,7 @@ def _staged(spark: SparkSession, manifest: Manifest) -> Staged:
         ) from error
     return Staged(
         counts=counts_of(manifest, [row for row in rows if row["rows"] is not None]),
-        staged_at=rows[0]["staged_at"],
+        staged_at=max((row["staged_at"] for row in rows if row["staged_at"]), default=None),
         logged=MergedCounts(*rows[0]["logged"]) if rows[0]["logged"] else None,
     )
 

@@ -138,6 +138,27 @@ def test_the_jars_spark_is_started_with_are_the_ones_installed() -> None:
     assert sorted(JARS) == sorted(install.jar_checksums())
 
 
+def test_a_java_that_cannot_keep_classes_is_told_once_and_no_obstacle(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stands in for such a Java: the module that makes the archive fails."""
+    (machine / "stub").mkdir()
+    program(machine / "stub", "java", 'openjdk version "17.0.2" 2022-01-18')
+    program(machine / "stub", "python", "")
+    (machine / "stub" / "python").write_text("#!/bin/sh\necho DynamicDumpSharedSpaces is unsupported\nexit 1\n")
+    (machine / "jars").mkdir()
+    monkeypatch.setenv("PATH", f"{machine / 'stub'}:{os.environ['PATH']}")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(install, "PYTHON", machine / "stub" / "python")
+    monkeypatch.setattr(install, "ARCHIVE_STAMP", machine / "jars" / "classes.jsa.for")
+    assert not install.archive_is_current()
+    install.make_class_archive()
+    assert "will start slower: could not make Spark start faster:\nDynamicDump" in capsys.readouterr().out
+    assert install.archive_is_current()
+    program(machine / "stub", "java", 'openjdk version "21.0.1" 2023-10-17')
+    assert not install.archive_is_current()
+
+
 def test_a_complete_installation_is_found_complete() -> None:
     done = subprocess.run(
         [sys.executable, "local/install.py"], cwd=REPO, env=dict(os.environ), capture_output=True, text=True, check=True

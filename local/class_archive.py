@@ -93,9 +93,7 @@ def _manifest(scratch: Path) -> dict[str, Any]:
         "run_id": "class archive",
         "feed": {
             "name": "rows",
-            "columns": [
-                {"name": name, "type": type_, "formats": formats} for name, (type_, formats) in columns.items()
-            ],
+            "columns": [{"name": name, "type": type_, "formats": formats} for name, type_, formats in columns],
             "key": ["id"],
             "order_by": "changed_at",
             "time_zone": "UTC",

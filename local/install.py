@@ -241,10 +241,13 @@ def archive_is_current() -> bool:
 
 def make_class_archive() -> None:
     """Let Spark's JVM keep the classes it loads. Without it, where a Java cannot do that, Spark only starts slower."""
-    try:
+    with tempfile.TemporaryDirectory(dir=LOCAL) as scratch:
+        able = works([java_command(), f"-XX:ArchiveClassesAtExit={scratch}/classes.jsa", "-version"])
+    if able:
         run("make Spark start faster", [PYTHON, "-m", "local.class_archive", LOCAL / "jars"])
-    except InstallError as error:
-        say(f"  Spark works, but will start slower: {error}")
+    else:
+        (LOCAL / "jars" / "classes.jsa").unlink(missing_ok=True)  # of another Java
+        say("  this Java cannot keep loaded classes in an archive: Spark works, but starts slower")
     ARCHIVE_STAMP.write_text(wanted_archive())
 
 

@@ -141,21 +141,38 @@ def test_the_jars_spark_is_started_with_are_the_ones_installed() -> None:
 def test_a_java_that_cannot_keep_classes_is_told_once_and_no_obstacle(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Stands in for such a Java: the module that makes the archive fails."""
-    (machine / "stub").mkdir()
-    program(machine / "stub", "java", 'openjdk version "17.0.2" 2022-01-18')
-    program(machine / "stub", "python", "")
-    (machine / "stub" / "python").write_text("#!/bin/sh\necho DynamicDumpSharedSpaces is unsupported\nexit 1\n")
-    (machine / "jars").mkdir()
-    monkeypatch.setenv("PATH", f"{machine / 'stub'}:{os.environ['PATH']}")
+    """Stands in for such a Java: a program that refuses the option as one does."""
+    java = machine / "bin" / "java"
+    refusal = 'case "$*" in *Archive*) exit 1;; esac'
+    java.write_text(f"#!/bin/sh\n{refusal}\necho 'openjdk version \"17.0.2\"' >&2\n")
+    java.chmod(0o755)
+    jars = machine / ".local" / "jars"
+    jars.mkdir(parents=True)
+    (jars / "classes.jsa").write_text("of another Java")
+    monkeypatch.setenv("PATH", f"{java.parent}:{os.environ['PATH']}")
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(install, "PYTHON", machine / "stub" / "python")
-    monkeypatch.setattr(install, "ARCHIVE_STAMP", machine / "jars" / "classes.jsa.for")
+    monkeypatch.setattr(install, "LOCAL", machine / ".local")
+    monkeypatch.setattr(install, "ARCHIVE_STAMP", jars / "classes.jsa.for")
     assert not install.archive_is_current()
     install.make_class_archive()
-    assert "will start slower: could not make Spark start faster:\nDynamicDump" in capsys.readouterr().out
+    assert "starts slower" in capsys.readouterr().out
+    assert not (jars / "classes.jsa").exists()
     assert install.archive_is_current()
-    program(machine / "stub", "java", 'openjdk version "21.0.1" 2023-10-17')
+    program(java.parent, "java", 'openjdk version "21.0.1" 2023-10-17')
+    assert not install.archive_is_current()
+
+
+def test_an_archive_that_cannot_be_made_stops_the_installation(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a mistake of ours would be taken for a Java that cannot, and nobody would see it."""
+    program(machine / "bin", "python", "")
+    (machine / "bin" / "python").write_text("#!/bin/sh\necho a mistake\nexit 1\n")
+    jars = machine / ".local" / "jars"
+    jars.mkdir(parents=True)
+    monkeypatch.setattr(install, "LOCAL", machine / ".local")
+    monkeypatch.setattr(install, "PYTHON", machine / "bin" / "python")
+    monkeypatch.setattr(install, "ARCHIVE_STAMP", jars / "classes.jsa.for")
+    with pytest.raises(install.InstallError, match="could not make Spark start faster:\na mistake"):
+        install.make_class_archive()
     assert not install.archive_is_current()
 
 

@@ -64,14 +64,23 @@ def count_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
     staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest))
     objects = sf.col("_source_file").isin(sorted({file.object for file in manifest.files}))
     quarantine = spark.table(quoted_table(manifest.tables.quarantine)).where(objects)
-    in_staging = _grouped(staging, sf.lit(True), sf.col("_reasons"), sf.max("_metadata.file_modification_time"))
-    never = sf.lit(None).cast("timestamp")
-    return in_staging.union(_grouped(quarantine, sf.lit(False), sf.col("reasons"), never))
+    facts = _facts(staging, sf.lit(True), sf.col("_reasons"), sf.col("_metadata.file_modification_time")).union(
+        _facts(quarantine, sf.lit(False), sf.col("reasons"), sf.lit(None).cast("timestamp"))
+    )
+    return facts.groupBy("_source_file", "_generation", "in_staging", "reasons").agg(
+        sf.count("*").alias("rows"), sf.max("_record").alias("last"), sf.max("staged_at").alias("staged_at")
+    )
 
 
-def _grouped(rows: DataFrame, in_staging: Column, reasons: Column, staged_at: Column) -> DataFrame:
-    by = rows.groupBy("_source_file", "_generation", in_staging.alias("in_staging"), reasons.alias("reasons"))
-    return by.agg(sf.count("*").alias("rows"), sf.max("_record").alias("last"), staged_at.alias("staged_at"))
+def _facts(rows: DataFrame, in_staging: Column, reasons: Column, staged_at: Column) -> DataFrame:
+    return rows.select(
+        "_source_file",
+        "_generation",
+        "_record",
+        in_staging.alias("in_staging"),
+        reasons.alias("reasons"),
+        staged_at.alias("staged_at"),
+    )
 
 
 def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:

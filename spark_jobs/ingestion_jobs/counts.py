@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
@@ -24,6 +25,7 @@ class FileCounts:
     good: int = 0
     bad: int = 0
     quarantined: int = 0
+    staged_at: datetime | None = None
     reasons: Counter[str] = field(default_factory=Counter)  # of the bad rows
 
     @property
@@ -53,10 +55,29 @@ def in_generations(manifest: Manifest) -> str:
 
 def staged_counts(spark: SparkSession, manifest: Manifest) -> Counts:
     """The counts of every file of the batch, those without a row included."""
-    return counts_of(manifest, count_groups(spark, manifest).collect())
+    counts = {file: FileCounts() for file in manifest.files}
+    files = {(file.object, file.generation): file for file in manifest.files}
+    for group in _groups(spark, manifest).collect():
+        file = files.get((group["_source_file"], group["_generation"]))
+        if file is not None:  # else another generation of the same object, quarantined before
+            _count(counts[file], group)
+    return counts
 
 
-def count_groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
+def _count(of_file: FileCounts, group: Row) -> None:
+    if not group["in_staging"]:
+        of_file.quarantined += group["rows"]
+        return
+    of_file.read = max(of_file.read, group["last"])
+    of_file.staged_at = max(of_file.staged_at or group["staged_at"], group["staged_at"])
+    if group["reasons"] is None:
+        of_file.good += group["rows"]
+    else:
+        of_file.bad += group["rows"]
+        of_file.reasons.update(dict.fromkeys(group["reasons"], group["rows"]))
+
+
+def _groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
     """Rows of the batch in staging, and of its objects in quarantine, by file generation and reasons.
 
     `staged_at` is when those in staging were written, NULL for the others.
@@ -81,27 +102,6 @@ def _facts(rows: DataFrame, in_staging: Column, reasons: Column, staged_at: Colu
         reasons.alias("reasons"),
         staged_at.alias("staged_at"),
     )
-
-
-def counts_of(manifest: Manifest, groups: Iterable[Row]) -> Counts:
-    """The counts of every file of the batch, those without a row included, from rows of `count_groups`."""
-    counts = {file: FileCounts() for file in manifest.files}
-    files = {(file.object, file.generation): file for file in manifest.files}
-    for group in groups:
-        file = files.get((group["_source_file"], group["_generation"]))
-        if file is None:  # another generation of the same object, quarantined before
-            continue
-        of_file = counts[file]
-        if not group["in_staging"]:
-            of_file.quarantined += group["rows"]
-            continue
-        of_file.read = max(of_file.read, group["last"])
-        if group["reasons"] is None:
-            of_file.good += group["rows"]
-        else:
-            of_file.bad += group["rows"]
-            of_file.reasons.update(dict.fromkeys(group["reasons"], group["rows"]))
-    return counts
 
 
 def check_staged(spark: SparkSession, counts: Counts) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
@@ -22,29 +22,32 @@ class MergedCounts:
     stale: int
     duplicate: int
 
+    @property
+    def staged(self) -> int:
+        """All of them."""
+        return self.inserted + self.updated + self.stale + self.duplicate
+
     def by_name(self) -> dict[str, int]:
         """The counts by the log's column names."""
         return {f"rows_{name}": count for name, count in asdict(self).items()}
 
 
-def logged_counts(spark: SparkSession, manifest: Manifest) -> DataFrame:
-    """One row: `logged`, the counts that the log has for the batch; NULL if it is not logged."""
+def logged_counts(spark: SparkSession, manifest: Manifest) -> MergedCounts | None:
+    """The counts that the log has for the batch; None if it is not logged."""
     log = spark.table(quoted_table(manifest.tables.log))
     of_batch = log.where(
         (sf.col("feed") == manifest.feed.name) & (sf.col("batch_id") == manifest.batch_id) & sf.col("object").isNull()
     )
-    counts = [f"rows_{field.name}" for field in fields(MergedCounts)]
-    return of_batch.select(sf.max(sf.struct(*counts)).alias("logged"))
+    logged = of_batch.select(*(f"rows_{count.name}" for count in fields(MergedCounts))).first()
+    return MergedCounts(*logged) if logged else None
 
 
-def write_log(
-    spark: SparkSession, manifest: Manifest, counts: Counts, merged: MergedCounts, staged_at: datetime | None
-) -> None:
+def write_log(spark: SparkSession, manifest: Manifest, counts: Counts, merged: MergedCounts) -> None:
     """Append the rows of a batch, once: Delta leaves out a write whose application has written this version before."""
     shared = {
         "feed": manifest.feed.name,
         "batch_id": manifest.batch_id,
-        "staged_at": staged_at,
+        "staged_at": max((of_file.staged_at for of_file in counts.values() if of_file.staged_at), default=None),
         "merged_at": datetime.now(UTC),
         "dag_run_id": manifest.run_id,
     }

@@ -1,15 +1,12 @@
 """The merge job: the staged rows of a batch into the target, one row per key, the newest winning."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
-from ingestion_jobs.counts import Counts, check_staged, count_groups, counts_of, good_rows, in_batch
+from ingestion_jobs.counts import Counts, check_staged, good_rows, in_batch, staged_counts
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.history import commits_of_batch
 from ingestion_jobs.keys import Keys, in_ranges, staged_keys
@@ -21,20 +18,6 @@ from ingestion_jobs.session import settle
 from ingestion_jobs.tables import ensure_target_tables
 
 
-@dataclass(frozen=True)
-class Staged:
-    """What the tables hold of a batch before it is merged."""
-
-    counts: Counts
-    staged_at: datetime | None  # None without staged rows
-    logged: MergedCounts | None  # if the batch was merged and logged before
-
-    @property
-    def rows(self) -> int:
-        """All good rows of the batch."""
-        return sum(of_file.good for of_file in self.counts.values())
-
-
 def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     """Merge the staged batch of a manifest into its target, log it, and return its counts.
 
@@ -44,65 +27,62 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     settle(spark)
     manifest = read_manifest(spark, manifest_uri)
     ensure_target_tables(spark, manifest)
-    staged = _staged(spark, manifest)
-    _check(spark, staged)
-    merged = staged.logged
-    if merged is None or not commits_of_batch(spark, manifest).still_hold:
-        merged = _merge(spark, manifest, staged)
-    if staged.logged is None:
-        write_log(spark, manifest, staged.counts, merged, staged.staged_at)
-    return {"step": "merge", "batch_id": manifest.batch_id, "rows_staged": staged.rows, **merged.by_name()}
+    merged = _merged_before(spark, manifest)
+    if merged is None:
+        counts = _staged(spark, manifest)
+        merged = _merge(spark, manifest, counts)
+        write_log(spark, manifest, counts, merged)
+    return {"step": "merge", "batch_id": manifest.batch_id, "rows_staged": merged.staged, **merged.by_name()}
 
 
-def _staged(spark: SparkSession, manifest: Manifest) -> Staged:
+def _merged_before(spark: SparkSession, manifest: Manifest) -> MergedCounts | None:
+    """What a merge of this batch did that the target still holds and that is logged: then nothing is left to do."""
+    if not commits_of_batch(spark, manifest).still_hold:
+        return None
+    return logged_counts(spark, manifest)
+
+
+def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
+    """The counts of the batch. Raises IngestionError if it is not staged to its end."""
     try:
-        # One query for all of it: each costs a good part of a second, however little it reads.
-        facts = logged_counts(spark, manifest).join(count_groups(spark, manifest), sf.lit(True), "left")
-        rows = facts.collect()
+        counts = staged_counts(spark, manifest)
     except AnalysisException as error:
         if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
             raise
         raise IngestionError(
             f"batch {manifest.batch_id} is not staged, its tables do not exist: run stage first"
         ) from error
-    return Staged(
-        counts=counts_of(manifest, [row for row in rows if row["rows"] is not None]),
-        staged_at=max((row["staged_at"] for row in rows if row["staged_at"]), default=None),
-        logged=MergedCounts(*rows[0]["logged"]) if rows[0]["logged"] else None,
-    )
-
-
-def _check(spark: SparkSession, staged: Staged) -> None:
-    check_staged(spark, staged.counts)
-    for file, of_file in staged.counts.items():
+    check_staged(spark, counts)
+    for file, of_file in counts.items():
         if of_file.quarantined != of_file.bad:
             raise IngestionError(
                 f"{file.object} (generation {file.generation}): {of_file.bad} bad rows staged, but "
                 f"{of_file.quarantined} in quarantine: run stage to its end first"
             )
+    return counts
 
 
-def _merge(spark: SparkSession, manifest: Manifest, staged: Staged) -> MergedCounts:
+def _merge(spark: SparkSession, manifest: Manifest, counts: Counts) -> MergedCounts:
     """What this batch inserted and updated, now or when it was merged before, and what it did not."""
-    if not staged.rows:
+    rows = sum(of_file.good for of_file in counts.values())
+    if not rows:
         return MergedCounts(0, 0, 0, 0)
     keys = staged_keys(spark, manifest)
-    statement = merge_statement(manifest, keys, has_duplicates=keys.count < staged.rows)
+    statement = merge_statement(manifest, keys, has_duplicates=keys.count < rows)
     result = repeat_on_conflict(f"merging into {manifest.tables.target}", lambda: spark.sql(statement).collect()[0])
     inserted, updated = result["num_inserted_rows"], result["num_updated_rows"]
     if not inserted and not updated:
-        if staged.logged:
-            return staged.logged
+        if logged := logged_counts(spark, manifest):
+            return logged
         # A MERGE of this batch may have been committed by a job that was killed before it wrote the log.
         commits = commits_of_batch(spark, manifest)
         inserted, updated = commits.inserted, commits.updated
     stale = keys.count - inserted - updated
     if stale < 0:
         raise IngestionError(
-            f"{staged.rows} staged rows with {keys.count} keys cannot insert {inserted} and update {updated}: "
-            "report this"
+            f"{rows} staged rows with {keys.count} keys cannot insert {inserted} and update {updated}: report this"
         )
-    return MergedCounts(inserted, updated, stale, duplicate=staged.rows - keys.count)
+    return MergedCounts(inserted, updated, stale, duplicate=rows - keys.count)
 
 
 def merge_statement(manifest: Manifest, keys: Keys, has_duplicates: bool) -> str:

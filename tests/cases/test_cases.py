@@ -36,7 +36,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud.storage import Bucket
 from pyspark.sql import SparkSession
 
 from ingestion.manifest import manifest_name
@@ -59,33 +58,44 @@ from tests.conftest import SparkRemote
 CASES = read_cases()
 
 
-@pytest.fixture(scope="module")
-def bucket(bucket_server: BucketServer) -> Iterator[Bucket]:
-    """One bucket for all cases."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", bucket_server.environment["STORAGE_EMULATOR_HOST"])
-        yield new_client().create_bucket(f"cases-{uuid.uuid4().hex[:8]}")
+# In what Databricks' defaults differ from the settings of the local Spark server: a session may have its own.
+AS_ON_DATABRICKS = {
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.codegen.factoryMode": "FALLBACK",
+    "spark.sql.codegen.wholeStage": "true",
+    "spark.sql.shuffle.partitions": "200",
+}
 
 
-@pytest.fixture(scope="module")
-def suite(bucket: Bucket, spark_remote: SparkRemote) -> Iterator[Suite]:
-    """All cases, loaded."""
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param({}, id="local"),
+        pytest.param(AS_ON_DATABRICKS, id="as on Databricks", marks=pytest.mark.soak),
+    ],
+)
+def suite(request: pytest.FixtureRequest, bucket_server: BucketServer, spark_remote: SparkRemote) -> Iterator[Suite]:
+    """All cases, loaded, in a bucket and a schema of their own."""
     spark = SparkSession.builder.remote(spark_remote.remote).create()
     # The jobs must not depend on the zone they are started in.
-    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    for name, value in {"spark.sql.session.timeZone": "America/New_York", **request.param}.items():
+        spark.conf.set(name, value)
     schema = f"cases_{uuid.uuid4().hex[:8]}"
     spark.sql(f"CREATE SCHEMA {schema}")
-    try:
-        feeds = feeds_of(CASES)
-        check_apart(CASES, feeds)
-        tables = spark_remote.lakehouse / f"{schema}.db"
-        loaded = Suite(bucket, spark, schema, tables, {feed.name: feed for feed in feeds})
-        loaded.load(CASES)
-        yield loaded
-    except CaseError as error:
-        pytest.fail(str(error), pytrace=False)
-    finally:
-        spark.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", bucket_server.environment["STORAGE_EMULATOR_HOST"])
+        bucket = new_client().create_bucket(f"cases-{uuid.uuid4().hex[:8]}")
+        try:
+            feeds = feeds_of(CASES)
+            check_apart(CASES, feeds)
+            tables = spark_remote.lakehouse / f"{schema}.db"
+            loaded = Suite(bucket, spark, schema, tables, {feed.name: feed for feed in feeds})
+            loaded.load(CASES)
+            yield loaded
+        except CaseError as error:
+            pytest.fail(str(error), pytrace=False)
+        finally:
+            spark.stop()
 
 
 def parameters() -> list[Any]:

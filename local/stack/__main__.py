@@ -11,6 +11,8 @@ from rich.console import Console
 from local.stack import control
 from local.stack.console import follow, status_table
 from local.stack.home import REPO, Home, Secrets, StackState, is_supervised
+from local.stack.processes import spawn
+from local.stack.settings import base_environment
 
 
 def main() -> int:
@@ -54,6 +56,7 @@ def up(home: Home, dags: Path, console: Console) -> int:
         reason = state.error or f"its supervisor ended; see {home.log('supervisor')}"
         console.print(f"not started: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
+    _warm_up(home, state)
     link = REPO / ".local" / "env"
     link.unlink(missing_ok=True)
     link.symlink_to(home.env_file)
@@ -64,6 +67,17 @@ def up(home: Home, dags: Path, console: Console) -> int:
         highlight=False,
     )
     return 0
+
+
+def _warm_up(home: Home, state: StackState) -> None:
+    """In the background: nothing waits for it, and without it only the first file takes longer."""
+    spawn(
+        [sys.executable, "-m", "local.warm_up"],
+        env=base_environment() | {"SPARK_REMOTE": f"sc://127.0.0.1:{state.ports['spark']}"},
+        cwd=REPO,
+        log=home.log("warm-up"),
+        death_signal=None,
+    )
 
 
 def status(home: Home, console: Console) -> int:

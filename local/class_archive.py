@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from local.health import listens
-from local.one_row import OneRowError, load_one_row
+from local.one_row import load_one_row
 from local.spark_server import ARCHIVE, LOOPBACK, spark_server_command, spark_server_env
 from local.stack.processes import free_port, spawn, tail
 
@@ -27,7 +27,10 @@ class ArchiveError(Exception):
 
 
 def make(jars: Path) -> None:
-    """Put the archive into the folder of the jars, complete or not at all. Raises ArchiveError and OneRowError."""
+    """Put the archive into the folder of the jars, complete or not at all.
+
+    Raises ArchiveError, and subprocess.CalledProcessError for a job that failed.
+    """
     with tempfile.TemporaryDirectory(dir=jars) as folder:
         scratch = Path(folder)
         (jars / ARCHIVE).unlink(missing_ok=True)
@@ -62,5 +65,5 @@ def _wait_for_start(server: subprocess.Popen[bytes], port: int, log: Path) -> No
 if __name__ == "__main__":
     try:
         make(Path(sys.argv[1]).resolve())
-    except (ArchiveError, OneRowError) as error:
+    except (ArchiveError, subprocess.CalledProcessError) as error:
         sys.exit(str(error))

@@ -11,30 +11,17 @@ REPO = Path(__file__).resolve().parent.parent
 _ROW = "1,2026-01-01 00:00:00\n"
 
 
-class OneRowError(Exception):
-    """The schema could not be made, or a job failed; the message has the end of what it said."""
-
-
 def load_one_row(folder: Path, remote: str, schema: str) -> None:
     """Make the schema and stage and merge the row into tables of it; `folder` takes file and manifest.
 
-    Raises OneRowError.
+    Raises subprocess.CalledProcessError for the step that failed, after its own words on the standard output.
     """
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps(_manifest(folder, schema)))
     jobs = [[str(REPO / "spark_jobs" / job), f"--manifest={manifest}"] for job in ("stage.py", "merge.py")]
     for arguments in (["-m", "local.stack.create_schema", schema], *jobs):
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=REPO,
-            env=os.environ | {"SPARK_REMOTE": remote},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise OneRowError(f"{' '.join(arguments)} failed:\n{done.stdout[-3000:]}")
+        environment = os.environ | {"SPARK_REMOTE": remote}
+        subprocess.run([sys.executable, *arguments], cwd=REPO, env=environment, stderr=subprocess.STDOUT, check=True)
 
 
 def _manifest(folder: Path, schema: str) -> dict[str, Any]:

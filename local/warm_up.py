@@ -4,13 +4,14 @@
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from local.one_row import OneRowError, load_one_row
+from local.one_row import load_one_row
 
 SCHEMA = "warm_up"
 
@@ -27,5 +28,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except OneRowError as error:
+    except subprocess.CalledProcessError as error:
         sys.exit(str(error))

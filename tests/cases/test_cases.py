@@ -74,28 +74,34 @@ AS_ON_DATABRICKS = {
         pytest.param(AS_ON_DATABRICKS, id="as on Databricks", marks=pytest.mark.soak),
     ],
 )
-def suite(request: pytest.FixtureRequest, bucket_server: BucketServer, spark_remote: SparkRemote) -> Iterator[Suite]:
-    """All cases, loaded, in a bucket and a schema of their own."""
-    spark = SparkSession.builder.remote(spark_remote.remote).create()
+def spark(request: pytest.FixtureRequest, spark_remote: SparkRemote) -> Iterator[SparkSession]:
+    """A session with these settings."""
+    session = SparkSession.builder.remote(spark_remote.remote).create()
     # The jobs must not depend on the zone they are started in.
     for name, value in {"spark.sql.session.timeZone": "America/New_York", **request.param}.items():
-        spark.conf.set(name, value)
+        session.conf.set(name, value)
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="module")
+def suite(spark: SparkSession, bucket_server: BucketServer, spark_remote: SparkRemote) -> Iterator[Suite]:
+    """All cases, loaded, in a bucket and a schema of their own."""
     schema = f"cases_{uuid.uuid4().hex[:8]}"
     spark.sql(f"CREATE SCHEMA {schema}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", bucket_server.environment["STORAGE_EMULATOR_HOST"])
         bucket = new_client().create_bucket(f"cases-{uuid.uuid4().hex[:8]}")
+        feeds = feeds_of(CASES)
+        suite = Suite(
+            bucket, spark, schema, spark_remote.lakehouse / f"{schema}.db", {feed.name: feed for feed in feeds}
+        )
         try:
-            feeds = feeds_of(CASES)
             check_apart(CASES, feeds)
-            tables = spark_remote.lakehouse / f"{schema}.db"
-            loaded = Suite(bucket, spark, schema, tables, {feed.name: feed for feed in feeds})
-            loaded.load(CASES)
-            yield loaded
+            suite.load(CASES)
         except CaseError as error:
             pytest.fail(str(error), pytrace=False)
-        finally:
-            spark.stop()
+        yield suite
 
 
 def parameters() -> list[Any]:

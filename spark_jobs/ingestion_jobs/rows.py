@@ -49,8 +49,8 @@ def _named(column: str) -> str:
 
 def _value(column: Column, feed: Feed) -> SparkColumn:
     text = sf.col(quoted(column.name))
-    is_free_text = column.type == "string" and column.name not in _needed(feed)
-    return typed(text if is_free_text else trimmed(text), column, feed.time_zone)
+    is_key_text = column.type == "string" and column.name in _needed(feed)
+    return typed(trimmed(text) if is_key_text else text, column, feed.time_zone)
 
 
 def _needed(feed: Feed) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ from typing import Any
 
 import psutil
 
+from tests.local.databricks.harness import FEW_BATCHES
+
 REPO = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
 WORKDIRS = {"ingestion-airflow": "/opt/airflow", "ingestion-stand-ins": "/opt/ingestion"}  # by image
@@ -70,6 +72,7 @@ class Container:
     process: subprocess.Popen[bytes]
     log: Path
     healthy: bool = False
+    asked_again: float = 0.0  # monotonic: from then on its health is asked for again
 
     @property
     def done(self) -> bool:
@@ -153,8 +156,9 @@ class Containers:
         is_step = "healthcheck" not in container.service
         if code is not None and not (is_step and code == 0):
             raise AssertionError(f"{container.name} ended with {code}:\n{container.log.read_text()[-3000:]}")
-        if not is_step and not container.healthy:
+        if not is_step and not container.healthy and time.monotonic() >= container.asked_again:
             container.healthy = self._is_healthy(container.service)
+            container.asked_again = time.monotonic() + _seconds(container.service["healthcheck"]["start_interval"])
 
     def _is_healthy(self, service: Mapping[str, Any]) -> bool:
         kind, *check = service["healthcheck"]["test"]
@@ -163,7 +167,7 @@ class Containers:
             asked = subprocess.run(
                 self._inside(check, _user(service), "/"),
                 env=self._environment(service.get("environment", {})),
-                timeout=float(service["healthcheck"]["timeout"].removesuffix("s")),
+                timeout=_seconds(service["healthcheck"]["timeout"]),
                 capture_output=True,
             )
         except subprocess.TimeoutExpired:
@@ -188,7 +192,8 @@ class Containers:
     def _environment(self, environment: Mapping[str, str | None]) -> dict[str, str]:
         folders = [REPO / ".venv" / "bin", REPO / ".local" / "bin", postgres_programs(), "/usr/bin", "/bin"]
         given = {name: value for name, value in environment.items() if value is not None}
-        return {"PATH": os.pathsep.join(map(str, folders)), "HOME": "/tmp", "LANG": "C.UTF-8"} | given  # noqa: S108
+        machine = {"PATH": os.pathsep.join(map(str, folders)), "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
+        return machine | FEW_BATCHES | given
 
     def _mount(self, volume: Mapping[str, Any], user: str) -> None:
         target = volume["target"]
@@ -254,12 +259,18 @@ def room_for(project: Mapping[str, Any], home: Path) -> Iterator[Containers]:
             containers.bind(home / name, f"/etc/{name}", "ro")
         for source, target in copied_files():
             containers.bind(source, target, "ro")
-        containers.bind(REPO / ".local" / "jars", "/opt/ingestion/jars", "ro")
+        # Without the class archive beside them: it is of another path, and such a one costs Java its own archive too.
+        for jar in (REPO / ".local" / "jars").glob("*.jar"):
+            containers.bind(jar, f"/opt/ingestion/jars/{jar.name}", "ro")
         yield containers
     finally:
         holder.communicate()
         for container in containers.running.values() if containers else ():
             container.process.wait()
+
+
+def _seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
 
 
 def _user(service: Mapping[str, Any]) -> str:

@@ -1,4 +1,6 @@
-"""The running stack's clients as fixtures."""
+"""The stack as its tests run it, its clients as fixtures, and the first day of their story."""
+
+from collections.abc import Iterator
 
 import pytest
 from google.cloud.storage import Bucket
@@ -6,6 +8,24 @@ from google.cloud.storage import Bucket
 from local import clients
 from tests.conftest import Stack
 from tests.e2e.clients import Airflow, Deliveries, Lakehouse
+from tests.e2e.story import FIRST_DAY, wait_until_archived
+from tests.local.databricks.harness import FEW_BATCHES
+
+
+@pytest.fixture(scope="session")
+def few_batches() -> Iterator[pytest.MonkeyPatch]:
+    """Java's settings for Spark, in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in FEW_BATCHES.items():
+            patch.setenv(name, value)
+        yield patch
+
+
+@pytest.fixture(scope="session")
+def stack(few_batches: pytest.MonkeyPatch, stack: Stack) -> Stack:
+    """The stack with these settings. It has them now: what other tests start need not."""
+    few_batches.undo()
+    return stack
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +52,9 @@ def live_bucket(stack: Stack) -> Bucket:
 @pytest.fixture(scope="session")
 def deliveries(live_bucket: Bucket) -> Deliveries:
     return Deliveries(live_bucket)
+
+
+@pytest.fixture(scope="session")
+def first_run(airflow: Airflow, live_bucket: Bucket, deliveries: Deliveries) -> str:
+    """The live run that has loaded the first file of all, of 2026-11-20."""
+    return wait_until_archived(airflow, live_bucket, deliveries.put("order_tracking_2026_11_20.csv", FIRST_DAY))

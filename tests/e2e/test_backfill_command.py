@@ -16,9 +16,9 @@ import pytest
 from google.cloud.storage import Bucket
 
 from tests.conftest import Stack
-from tests.e2e.airflow_cli import AIRFLOW, SECONDS, Answer, airflow, answers, environment
-from tests.e2e.clients import Airflow, Deliveries, wait_for
-from tests.e2e.test_pipeline import HEADER, names, wait_until_archived
+from tests.e2e.airflow_cli import AIRFLOW, SECONDS, Answer, CommandLine, airflow, environment
+from tests.e2e.clients import Airflow, wait_for
+from tests.e2e.story import names
 
 # A schedule with a time and a time zone of its own; its runs have no data interval to speak of.
 TEAM_DAGS = """
@@ -83,11 +83,16 @@ def gate(tmp_path: Path) -> Iterator[Path]:
     path.touch()  # also when the test has failed: the run would take a worker for ever
 
 
+def waiting_for(gate: Path) -> str:
+    """The conf of runs that go on once it exists, without a blank."""
+    return json.dumps({"until": str(gate)}, separators=(",", ":"))
+
+
 @contextmanager
-def started(stack: Stack, team: Airflow, first_day: str, *argv: str) -> Iterator[subprocess.Popen[str]]:
+def started(stack: Stack, team: Airflow, first_day: str, line: str) -> Iterator[subprocess.Popen[str]]:
     """The real executable in the background, once the run of its first day runs."""
     process = subprocess.Popen(
-        [AIRFLOW, *argv],
+        [AIRFLOW, *line.split()],
         env=environment(stack),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -122,10 +127,16 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def refusals(stack: Stack, team: Airflow) -> dict[str, Answer]:
+def command_line(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    with CommandLine(stack, tmp_path_factory.mktemp("airflow-cli") / "errors.log") as line:
+        yield line
+
+
+@pytest.fixture(scope="module")
+def refusals(command_line: CommandLine, team: Airflow) -> dict[str, Answer]:
     removed = ["dags backfill order_tracking -s 2026-10-03 -x", "ingestion backfill order_tracking --pool=p"]
     commands = [*REFUSED, *removed, "dags list -o plain", "dags --help"]
-    return dict(zip(commands, answers(stack, commands), strict=True))
+    return dict(zip(commands, command_line.answers(*commands), strict=True))
 
 
 @pytest.mark.parametrize("command", REFUSED)
@@ -154,51 +165,45 @@ def test_the_other_commands_are_as_they_were(refusals: dict[str, Answer]) -> Non
 
 
 def test_the_days_of_the_pipeline_are_loaded_skipped_and_loaded_anew(
-    stack: Stack, airflow: Airflow, live_bucket: Bucket, deliveries: Deliveries
+    command_line: CommandLine, live_bucket: Bucket, first_run: str
 ) -> None:
-    row = "1,BF5,2026-10-01,,IN_TRANSIT,1 First St,2026-10-05 08:00:00\n"
-    wait_until_archived(airflow, live_bucket, deliveries.put("order_tracking_2026_10_05.csv", HEADER + row))
-    line = "dags backfill order_tracking -s 2026-10-04 -e 2026-10-05"
-    dry, real, again, asked, anew = answers(
-        stack,
-        [
-            f"{line} --dry-run",
-            f"{line} --run-backwards",
-            line,
-            f"{line} --reset-dagruns",
-            "dags backfill order_tracking -e 2026-10-04 --reset-dagruns -y",
-        ],
+    """The last of two days has a file, which is in the archive and in the table."""
+    line = "dags backfill order_tracking -s 2026-11-19 -e 2026-11-20"
+    dry, real, again, asked, anew = command_line.answers(
+        f"{line} --dry-run",
+        f"{line} --run-backwards",
+        line,
+        f"{line} --reset-dagruns",
+        "dags backfill order_tracking -e 2026-11-19 --reset-dagruns -y",
     )
-    assert (dry.code, dry.lines[1:]) == (0, ["2026-10-04  new", "2026-10-05  new"])
+    assert (dry.code, dry.lines[1:]) == (0, ["2026-11-19  new", "2026-11-20  new"])
 
     assert real.code == 0
-    assert "2 days to run, 2026-10-04 to 2026-10-05" in real.lines[0]
-    assert real.lines[1].startswith("2026-10-05  success  ")
-    assert real.lines[1].endswith("1 file, rows: 0 inserted, 0 updated, 1 stale, 0 duplicate")
-    assert real.lines[2].startswith("2026-10-04  success  ")
+    assert "2 days to run, 2026-11-19 to 2026-11-20" in real.lines[0]
+    assert real.lines[1].startswith("2026-11-20  success  ")
+    assert real.lines[1].endswith("1 file, rows: 0 inserted, 0 updated, 2 stale, 1 duplicate, 2 quarantined")
+    assert real.lines[2].startswith("2026-11-19  success  ")
     assert real.lines[2].endswith("nothing to load")
     assert ": 2 succeeded in " in real.lines[3]
     assert len(real.lines) == 4
 
     assert (again.code, len(again.lines)) == (0, 1)
-    assert "each of the 2 days of 2026-10-04 to 2026-10-05 has already succeeded" in again.out
+    assert "each of the 2 days of 2026-11-19 to 2026-11-20 has already succeeded" in again.out
 
     assert (asked.code, asked.out) == (1, "")
     assert "would clear 2 existing runs and nobody can be asked here: add --yes" in asked.err
 
     assert anew.code == 0
-    assert "1 day to run, 2026-10-04" in anew.lines[0]
+    assert "1 day to run, 2026-11-19" in anew.lines[0]
     assert names(live_bucket, "source/") == []
 
 
-def test_failed_days_stop_a_backfill_and_the_command_it_names_goes_on(stack: Stack, team: Airflow) -> None:
-    """Through the real executable, of either group."""
-    stopped = airflow(
-        stack,
-        *f"{TEAM} -s 2026-09-01 -e 2026-09-06 --max-failed-days 2".split(),
-        "--conf",
-        json.dumps({"fail": "02,03"}),
-    )
+def test_failed_days_stop_a_backfill_and_the_command_it_names_goes_on(
+    stack: Stack, command_line: CommandLine, team: Airflow
+) -> None:
+    """The last command through the real executable, by the group that needs no patch of Airflow's own."""
+    conf = '{"fail":"02,03"}'
+    (stopped,) = command_line.answers(f"{TEAM} -s 2026-09-01 -e 2026-09-06 --max-failed-days 2 --conf {conf}")
     assert stopped.code == 1, stopped
     assert [text.split()[2] for text in stopped.lines[1:4]] == ["success", "failed", "failed"], stopped.out
     assert "task work failed, its log: http://" in stopped.lines[2]
@@ -213,10 +218,7 @@ def test_failed_days_stop_a_backfill_and_the_command_it_names_goes_on(stack: Sta
     assert runs_of(team)["2026-09-06"] == "failed"
     assert active_backfill(team) is None
 
-    left, rest = answers(
-        stack,
-        [f"{TEAM} -s 2026-09-01 -e 2026-09-06 -n", f"{TEAM} -s 2026-09-02 -e 2026-09-03"],
-    )
+    left, rest = command_line.answers(f"{TEAM} -s 2026-09-01 -e 2026-09-06 -n", f"{TEAM} -s 2026-09-02 -e 2026-09-03")
     assert left.lines[1] == "2026-09-01 06:30  left alone: already succeeded"
     assert left.lines[2] == "2026-09-02 06:30  left alone: failed earlier, needs --rerun-failed-tasks"
     assert (rest.code, "To run what failed again: " in rest.out) == (1, True)
@@ -228,9 +230,11 @@ def test_failed_days_stop_a_backfill_and_the_command_it_names_goes_on(stack: Sta
     assert list(team.backfill_runs("2026-09-01", "2026-09-07").values()) == ["success"] * 6
 
 
-def test_an_interrupted_backfill_waits_and_the_same_command_ends_it(stack: Stack, team: Airflow, gate: Path) -> None:
-    line = [*f"{TEAM} -s 2026-08-01 -e 2026-08-02 -c".split(), json.dumps({"until": str(gate)})]
-    with started(stack, team, "2026-08-01", *line) as process:
+def test_an_interrupted_backfill_waits_and_the_same_command_ends_it(
+    stack: Stack, command_line: CommandLine, team: Airflow, gate: Path
+) -> None:
+    line = f"{TEAM} -s 2026-08-01 -e 2026-08-02 -c {waiting_for(gate)}"
+    with started(stack, team, "2026-08-01", line) as process:
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == 130, said
@@ -239,8 +243,8 @@ def test_an_interrupted_backfill_waits_and_the_same_command_ends_it(stack: Stack
     assert "Give up: airflow dags backfill team_daily --cancel" in said
     assert active_backfill(team)["is_paused"]
 
-    other, unfit, dry = answers(
-        stack, [f"{TEAM} -s 2026-07-01", f"{TEAM} -s 2026-08-01 -e 2026-08-02", f"{TEAM} -s 2026-08-01 -n"]
+    other, unfit, dry = command_line.answers(
+        f"{TEAM} -s 2026-07-01", f"{TEAM} -s 2026-08-01 -e 2026-08-02", f"{TEAM} -s 2026-08-01 -n"
     )
     for refused in (other, unfit):
         assert refused.code == 1
@@ -250,7 +254,7 @@ def test_an_interrupted_backfill_waits_and_the_same_command_ends_it(stack: Stack
     assert "2026-08-01 06:30  left alone: is running now" in dry.lines
 
     gate.touch()
-    resumed = airflow(stack, *line)
+    (resumed,) = command_line.answers(line)
     assert resumed.code == 0, resumed
     assert " goes on: " in resumed.lines[0]
     assert [text.split()[0] for text in resumed.lines[1:3]] == ["2026-08-01", "2026-08-02"]
@@ -258,15 +262,15 @@ def test_an_interrupted_backfill_waits_and_the_same_command_ends_it(stack: Stack
 
 
 def test_a_dag_paused_meanwhile_is_said_and_the_backfill_can_be_given_up(
-    stack: Stack, team: Airflow, gate: Path
+    stack: Stack, command_line: CommandLine, team: Airflow, gate: Path
 ) -> None:
-    line = [*f"{TEAM} -s 2026-06-01 -e 2026-06-03 -c".split(), json.dumps({"until": str(gate)})]
-    with started(stack, team, "2026-06-01", *line) as process:
+    line = f"{TEAM} -s 2026-06-01 -e 2026-06-03 -c {waiting_for(gate)}"
+    with started(stack, team, "2026-06-01", line) as process:
         team._client.patch("/dags/team_daily", json={"is_paused": True}).raise_for_status()
         said, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == 1, said
     assert "`airflow dags unpause team_daily`" in said
-    (cancelled,) = answers(stack, [f"{TEAM} --cancel"])
+    (cancelled,) = command_line.answers(f"{TEAM} --cancel")
     assert cancelled.code == 0
     assert "is given up: 2 days not started; 2026-06-01 06:30 runs to its end." in cancelled.out
     assert active_backfill(team) is None
@@ -275,11 +279,11 @@ def test_a_dag_paused_meanwhile_is_said_and_the_backfill_can_be_given_up(
     wait_for("the running day ended", lambda: runs_of(team)["2026-06-01"] == "success")
 
 
-def test_without_a_scheduler_nothing_is_started(stack: Stack, team: Airflow) -> None:
-    # Any heartbeat is older than that.
-    (refused,) = answers(
-        stack, [f"{TEAM} -s 2026-05-01"], {"AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "0"}
-    )
+def test_without_a_scheduler_nothing_is_started(stack: Stack, team: Airflow, tmp_path: Path) -> None:
+    # Any heartbeat is older than that. Airflow reads it once in each process.
+    too_old = {"AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "0"}
+    with CommandLine(stack, tmp_path / "errors.log", **too_old) as line:
+        (refused,) = line.answers(f"{TEAM} -s 2026-05-01")
     assert refused.code == 1
     assert "no scheduler is running" in refused.err
     assert "2026-05-01" not in runs_of(team)

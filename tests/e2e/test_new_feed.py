@@ -4,7 +4,7 @@ from google.cloud.storage import Bucket
 
 from tests.conftest import Stack
 from tests.e2e.clients import ENDED, Airflow, Lakehouse, wait_for
-from tests.e2e.test_pipeline import names
+from tests.e2e.story import names
 
 RETURNS = r"""
 description: Returned goods, in their latest state.

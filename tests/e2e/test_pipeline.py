@@ -8,17 +8,8 @@ import pytest
 from google.cloud.storage import Bucket
 
 from tests.e2e.clients import ENDED, Airflow, Deliveries, Lakehouse, wait_for
-from tests.oracle import Delivery, expected_target
+from tests.e2e.story import FIRST_DAY, HEADER, archived_name, assert_target, moved_by, names, wait_until_archived
 
-HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
-FIRST_DAY = (
-    HEADER
-    + "1001,T1,2026-11-19,,IN_TRANSIT,1 First St,2026-11-20 08:00:00\n"
-    + "1001,T1,2026-11-19,,OUT_FOR_DELIVERY,1 First St,2026-11-20 12:00:00\n"  # the newer of two rows in one file
-    + '1002,T2,2026-11-19,,IN_TRANSIT,"2 Second St, ""rear""\nfloor 2",2026-11-20 09:00:00\n'
-    + "1003,,2026-11-19,,IN_TRANSIT,3 Third St,2026-11-20 09:00:00\n"  # no key
-    + "1004,T4,2026-11-19,,IN_TRANSIT,4 Fourth St,yesterday\n"  # no time
-)
 SECOND_DAY = (
     HEADER
     + "1001,T1,2026-11-19,2026-11-21,DELIVERED,1 First St,2026-11-21 10:00:00\n"  # update
@@ -27,48 +18,17 @@ SECOND_DAY = (
 )
 
 
-def names(bucket: Bucket, prefix: str) -> list[str]:
-    return sorted(blob.name for blob in bucket.client.list_blobs(bucket, prefix=prefix))
-
-
-def archived_name(delivery: Delivery) -> str:
-    stem = delivery.object.removeprefix("source/").removesuffix(".csv")
-    day = stem.removeprefix("order_tracking_").replace("_", "-")
-    return f"archive/order_tracking/{day}/{stem}.{delivery.generation}.csv"
-
-
-def archived(bucket: Bucket, delivery: Delivery) -> bool:
-    return bucket.blob(archived_name(delivery)).exists() and bucket.get_blob(delivery.object) is None
-
-
-def wait_until_archived(airflow: Airflow, bucket: Bucket, delivery: Delivery) -> str:
-    """The id of the run that loaded it, ended."""
-    wait_for(f"{delivery.object} archived", lambda: archived(bucket, delivery))
-    run = wait_for("the run's archive ended", lambda: airflow.newest_run(lambda states: states["archive"] == "success"))
-    wait_for(f"{run} ended", lambda: airflow.state(run) in ENDED)
-    return run
-
-
-def assert_target(lakehouse: Lakehouse, deliveries: Deliveries) -> None:
-    rows = lakehouse.rows("order_tracking")
-    found = {row["tracking_num"]: row for row in rows}
-    assert len(found) == len(rows), "a key twice"
-    assert found == expected_target(deliveries.made)
-
-
 def test_a_first_day_is_loaded_by_itself(
-    airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
+    airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries, first_run: str
 ) -> None:
-    delivery = deliveries.put("order_tracking_2026_11_20.csv", FIRST_DAY)
-    run = wait_until_archived(airflow, live_bucket, delivery)
-    assert set(airflow.states(run).values()) == {"success"}
+    assert set(airflow.states(first_run).values()) == {"success"}
     assert_target(lakehouse, deliveries)
-    assert live_bucket.blob(archived_name(delivery)).download_as_text() == FIRST_DAY
+    assert live_bucket.blob(archived_name(deliveries.made[0])).download_as_text() == FIRST_DAY
     bad = sorted((row["_record"], row["reasons"]) for row in lakehouse.rows("order_tracking_quarantine"))
     assert [record for record, _ in bad] == [4, 5]
     assert "tracking_num" in bad[0][1][0]
     assert "last_update_timestamp" in bad[1][1][0]
-    counts = airflow.counts(run, "merge")
+    counts = airflow.returned(first_run, "merge")
     assert (counts["rows_inserted"], counts["rows_updated"], counts["rows_duplicate"]) == (2, 0, 1)
 
 
@@ -77,7 +37,7 @@ def test_a_changed_day_updates_inserts_and_leaves_newer_rows_alone(
 ) -> None:
     run = wait_until_archived(airflow, live_bucket, deliveries.put("order_tracking_2026_11_21.csv", SECOND_DAY))
     assert_target(lakehouse, deliveries)
-    counts = airflow.counts(run, "merge")
+    counts = airflow.returned(run, "merge")
     assert (counts["rows_inserted"], counts["rows_updated"], counts["rows_stale"]) == (1, 1, 1)
 
 
@@ -95,14 +55,12 @@ def test_a_bad_file_is_rejected_without_any_databricks_run(
 ) -> None:
     before = lakehouse.version("order_tracking")
     live_bucket.blob("source/order_tracking_2026_11_22.csv").upload_from_string("order_num;tracking_num\n1;2\n")
-    moved = wait_for("the file moved", lambda: names(live_bucket, "rejected/order_tracking/2026-11-22/"))
-    assert moved
     wait_for("source/ empty", lambda: not names(live_bucket, "source/"))
-    run = wait_for(
-        "a run that only archived",
-        lambda: airflow.newest_run(lambda states: (states["stage"], states["archive"]) == ("skipped", "success")),
-    )
-    assert airflow.states(run)["merge"] == "skipped"
+    moved = names(live_bucket, "rejected/order_tracking/2026-11-22/")
+    assert len(moved) == 2, "the file and the reason"
+    run = wait_for("its run ended", lambda: moved_by(airflow, live_bucket, moved[0]))
+    states = airflow.states(run)
+    assert (states["stage"], states["merge"]) == ("skipped", "skipped")
     assert lakehouse.version("order_tracking") == before
 
 

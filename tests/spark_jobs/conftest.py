@@ -1,4 +1,4 @@
-"""A schema of its own per test, files to load into it, and its tables read back by delta-rs."""
+"""A schema of its own per test or module, files to load into it, and its tables read back by delta-rs."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ def order(tracking_num: str, status: str, time: str, address: str = "1 Main St")
 
 @dataclass
 class Lake:
-    """The tables of one test and the ways to fill and read them."""
+    """The tables of a feed and the ways to fill and read them."""
 
     spark: SparkSession
     schema: str
@@ -107,20 +107,20 @@ class Lake:
         stage(self.spark, uri)
         return merge(self.spark, uri)
 
-    def rows(self, table: str, columns: Sequence[str] | str = "*", order_by: str = "1") -> list[tuple[Any, ...]]:
+    def rows(
+        self, table: str, columns: Sequence[str] | str = "*", order_by: str = "1", where: str = "true"
+    ) -> list[tuple[Any, ...]]:
         """The rows of a table, named without its schema, as delta-rs reads them."""
         names = columns if isinstance(columns, str) else ", ".join(columns)
-        return [tuple(row.values()) for row in rows(self.tables / table, names, order_by=order_by)]
+        return [tuple(row.values()) for row in rows(self.tables / table, names, where=where, order_by=order_by)]
 
-    def staged(self, columns: Sequence[str] | str, order_by: str = "1") -> list[tuple[Any, ...]]:
+    def staged(self, columns: Sequence[str] | str, order_by: str = "1", where: str = "true") -> list[tuple[Any, ...]]:
         """The good rows in staging."""
-        names = columns if isinstance(columns, str) else ", ".join(columns)
-        found = rows(self.tables / "order_tracking_staging", names, where="_reasons IS NULL", order_by=order_by)
-        return [tuple(row.values()) for row in found]
+        return self.rows("order_tracking_staging", columns, order_by, f"_reasons IS NULL AND ({where})")
 
-    def target(self, *columns: str) -> list[tuple[Any, ...]]:
+    def target(self, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
         """The target's rows by tracking_num."""
-        return self.rows("order_tracking", columns, order_by="tracking_num")
+        return self.rows("order_tracking", columns, order_by="tracking_num", where=where)
 
     def version(self, table: str) -> int:
         """The newest version of a table."""
@@ -141,9 +141,23 @@ def spark(spark_remote: SparkRemote) -> Iterator[SparkSession]:
     session.stop()
 
 
-@pytest.fixture
-def lake(spark: SparkSession, spark_remote: SparkRemote, tmp_path: Path) -> Lake:
-    """An empty schema."""
+def new_lake(spark: SparkSession, spark_remote: SparkRemote, files: Path) -> Lake:
+    """An empty schema, and the folder for its files."""
     schema = f"test_{uuid4().hex[:12]}"
     spark.sql(f"CREATE SCHEMA {schema}")
-    return Lake(spark, schema, spark_remote.lakehouse / f"{schema}.db", tmp_path)
+    return Lake(spark, schema, spark_remote.lakehouse / f"{schema}.db", files)
+
+
+@pytest.fixture
+def lake(spark: SparkSession, spark_remote: SparkRemote, tmp_path: Path) -> Lake:
+    """A lake for one test."""
+    return new_lake(spark, spark_remote, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_lake(spark: SparkSession, spark_remote: SparkRemote, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake that the tests of a module share, each with files and keys of its own.
+
+    To create tables and to load a batch takes Spark seconds, however few rows there are.
+    """
+    return new_lake(spark, spark_remote, tmp_path_factory.mktemp("lake"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.conftest import REPO, SparkRemote
@@ -11,19 +12,21 @@ from tests.spark_jobs.conftest import Lake, order
 
 LAUNCHER = """
 import sys
-path = sys.argv[1]
-sys.argv = sys.argv[1:]
-exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
+options = sys.argv.index("--manifest")
+paths, sys.argv = sys.argv[1:options], sys.argv[options - 1:]
+for path in paths:
+    exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
 print("still running")
 """
 
 
 def run(
-    script: str, remote: str, cwd: Path, *arguments: str, python: str | Path = sys.executable
+    scripts: Sequence[str], remote: str, cwd: Path, manifest: str, python: str | Path = sys.executable
 ) -> subprocess.CompletedProcess[str]:
+    """Execute scripts one after the other in a process of their own."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [python, "-c", LAUNCHER, str(REPO / "spark_jobs" / script), *arguments],
+        [python, "-c", LAUNCHER, *(REPO / "spark_jobs" / script for script in scripts), "--manifest", manifest],
         cwd=cwd,
         env=environment | {"SPARK_REMOTE": remote},
         capture_output=True,
@@ -37,7 +40,7 @@ def test_the_entries_load_a_batch_and_return(lake: Lake, spark_remote: SparkRemo
     uri = lake.manifest(lake.orders(order("T1", "ok", "09:00:00"), generation=1), batch="b1")
     results = []
     for script in ("stage.py", "merge.py"):
-        ended = run(script, spark_remote.remote, tmp_path, "--manifest", uri)
+        ended = run([script], spark_remote.remote, tmp_path, uri)
         assert ended.returncode == 0, ended.stderr
         assert ended.stdout.endswith("still running\n")
         (line,) = [line for line in ended.stdout.splitlines() if line.startswith("INGESTION_RESULT ")]
@@ -48,8 +51,8 @@ def test_the_entries_load_a_batch_and_return(lake: Lake, spark_remote: SparkRemo
     assert lake.target("tracking_num") == [("T1",)]
 
 
-def test_a_failure_is_one_line_that_says_what_to_do(lake: Lake, spark_remote: SparkRemote, tmp_path: Path) -> None:
-    ended = run("stage.py", spark_remote.remote, tmp_path, "--manifest", str(tmp_path / "none.json"))
+def test_a_failure_is_one_line_that_says_what_to_do(spark_remote: SparkRemote, tmp_path: Path) -> None:
+    ended = run(["stage.py"], spark_remote.remote, tmp_path, str(tmp_path / "none.json"))
     assert ended.returncode == 1
     last_line = ended.stderr.strip().splitlines()[-1]
     assert last_line == (

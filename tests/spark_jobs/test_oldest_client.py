@@ -29,8 +29,7 @@ from pyspark.sql import functions
 print(pyspark.__version__, *(name for name in sys.argv[1:] if not hasattr(functions, name)))
 """
 COLUMNS = [*HEADER.split(","), "_delivered_at", "_source_file", "_generation", "_record"]
-STEPS = ("stage.py", "merge.py")
-Job = Callable[[str, str], dict[str, Any]]
+Jobs = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
@@ -66,14 +65,17 @@ def uv(*arguments: str | Path) -> None:
 
 
 @pytest.fixture
-def job(oldest_client: Path, spark_remote: SparkRemote, tmp_path: Path) -> Job:
-    """Runs an entry script with the oldest client on a manifest; gives the result it printed."""
+def jobs(oldest_client: Path, spark_remote: SparkRemote, tmp_path: Path) -> Jobs:
+    """Runs the entry scripts with the oldest client on a manifest; gives the results they printed.
 
-    def execute(script: str, uri: str) -> dict[str, Any]:
-        ended = run(script, spark_remote.remote, tmp_path, "--manifest", uri, python=oldest_client)
+    In one process, as it takes seconds to start one and its session.
+    """
+
+    def execute(uri: str) -> list[dict[str, Any]]:
+        ended = run(["stage.py", "merge.py"], spark_remote.remote, tmp_path, uri, python=oldest_client)
         assert ended.returncode == 0, ended.stderr
-        (line,) = [line for line in ended.stdout.splitlines() if line.startswith("INGESTION_RESULT ")]
-        return json.loads(line.removeprefix("INGESTION_RESULT "))
+        lines = [line for line in ended.stdout.splitlines() if line.startswith("INGESTION_RESULT ")]
+        return [json.loads(line.removeprefix("INGESTION_RESULT ")) for line in lines]
 
     return execute
 
@@ -101,7 +103,7 @@ def test_it_knows_every_function_that_the_jobs_call(oldest_client: Path) -> None
     assert missing == []
 
 
-def test_it_loads_two_batches_and_a_replay_changes_nothing(lake: Lake, job: Job) -> None:
+def test_it_loads_two_batches_and_a_replay_changes_nothing(lake: Lake, jobs: Jobs) -> None:
     first = lake.orders(
         order("T1", "received", "09:00:00"),
         order("T2", "received", "09:00:00", '"2 Second St, ""rear""\nfloor 2"'),
@@ -125,11 +127,11 @@ def test_it_loads_two_batches_and_a_replay_changes_nothing(lake: Lake, job: Job)
     ]
 
     uri = lake.manifest(first, batch="b1")
-    assert [job(step, uri)["batch_id"] for step in STEPS] == ["b1", "b1"]
+    assert [(result["step"], result["batch_id"]) for result in jobs(uri)] == [("stage", "b1"), ("merge", "b1")]
     assert target(lake) == expected_target(deliveries[:1])
 
     uri = lake.manifest(update, new, batch="b2")
-    results = [job(step, uri) for step in STEPS]
+    results = jobs(uri)
     assert target(lake) == expected_target(deliveries)
     assert lake.target("tracking_num", "status", "address", "_source_file", "_generation", "_record") == [
         ("T1", "delivered", "1 Main St", "source/b.csv", 2, 2),
@@ -151,7 +153,7 @@ def test_it_loads_two_batches_and_a_replay_changes_nothing(lake: Lake, job: Job)
     assert lake.rows("ingestion_log", names, order_by="batch_id, object NULLS LAST") == logged
 
     version = lake.version("order_tracking")
-    assert [job(step, uri) for step in STEPS] == results
+    assert jobs(uri) == results
     assert lake.version("order_tracking") == version
     assert (
         lake.rows("order_tracking_quarantine", "_source_file, _generation, _record, reasons, _batch_id") == quarantine
@@ -163,7 +165,7 @@ def test_it_says_what_to_do_about_a_missing_manifest(
     oldest_client: Path, spark_remote: SparkRemote, tmp_path: Path
 ) -> None:
     uri = str(tmp_path / "none.json")
-    ended = run("merge.py", spark_remote.remote, tmp_path, "--manifest", uri, python=oldest_client)
+    ended = run(["merge.py"], spark_remote.remote, tmp_path, uri, python=oldest_client)
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines()[-1] == (
         f"ingestion_jobs.errors.IngestionError: manifest {uri} does not exist: "

@@ -1,16 +1,37 @@
 """Quotes that are opened and not closed: whatever they take along is seen, and the rest is loaded."""
 
 import random
+from typing import Any
 
 import pytest
 
 from tests.spark_jobs.conftest import HEADER, Lake, order
 
 BROKEN = "record: wrong number of fields or broken quotes"
+NAMES = HEADER.split(",")
+LAYOUTS = {
+    "order column last": NAMES,
+    "order column first": [NAMES[-1], *NAMES[:-1]],
+    "order column in the middle": [*NAMES[:2], NAMES[5], NAMES[6], *NAMES[2:5]],
+    "key last": [*(name for name in NAMES if name != "tracking_num"), "tracking_num"],
+    "free text first": ["address", *(name for name in NAMES if name != "address")],
+}
 
 
 def took(lines: int) -> str:
     return f"record: an unclosed quote took in {lines} more lines"
+
+
+@pytest.fixture(scope="module")
+def cases(module_lake: Lake) -> Lake:
+    """A file for each case, all in one batch, as they would take Spark seconds each."""
+    files = [module_lake.orders(*lines, generation=1, name=case) for case, (lines, _) in CASES.items()]
+    names = LAYOUTS["order column in the middle"]
+    text = ",".join(names) + "\n" + "".join(CLOSED_BY_LINES)
+    files.append(module_lake.deliver(text, generation=1, name="closed by lines", columns=names))
+    files.append(module_lake.orders(order("T0", "ok", "08:00:00"), generation=1, name="good"))
+    module_lake.stage(*files)
+    return module_lake
 
 
 GOOD = order("T9", "ok", "09:00:00")
@@ -43,39 +64,30 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_runaway_quote_is_quarantined_with_what_it_took(lake: Lake, case: str) -> None:
+def test_a_runaway_quote_is_quarantined_with_what_it_took(cases: Lake, case: str) -> None:
     lines, expected = CASES[case]
-    first = order("T0", "ok", "08:00:00")
+    of_case = f"_source_file = 'source/{case}'"
 
-    result = lake.stage(lake.orders(*lines, generation=1), lake.orders(first, generation=2))
-
-    assert dict(lake.rows("order_tracking_quarantine", "_record, reasons")) == expected
-    (raw,) = lake.rows("order_tracking_quarantine", "raw")[0]
+    assert dict(cases.rows("order_tracking_quarantine", "_record, reasons", where=of_case)) == expected
+    (raw,) = cases.rows("order_tracking_quarantine", "raw", where=of_case)[0]
     assert "T1" in raw
     assert ("T2" in raw) == any("T2" in line for line in lines)
     after = 1 if lines[-1] == GOOD and "end of the file" not in case else 0
-    assert result["rows_staged"] == 1 + after
+    assert cases.staged("tracking_num", where=of_case) == [("T9",)] * after
+    assert cases.staged("tracking_num", where="_source_file = 'source/good'") == [("T0",)]
 
 
-NAMES = HEADER.split(",")
-LAYOUTS = {
-    "order column last": NAMES,
-    "order column first": [NAMES[-1], *NAMES[:-1]],
-    "order column in the middle": [*NAMES[:2], NAMES[5], NAMES[6], *NAMES[2:5]],
-    "key last": [*(name for name in NAMES if name != "tracking_num"), "tracking_num"],
-    "free text first": ["address", *(name for name in NAMES if name != "address")],
-}
+CLOSED_BY_LINES = [
+    'O1,T1,x,2026-11-20 09:00:00,2026-11-18,,"ok\n',
+    'O2,T2,"two\nlines",2026-11-20 09:00:00,2026-11-18,,ok\n',
+    'O3,T3,"""Rose Cottage""\nHigh Street",2026-11-20 09:00:00,2026-11-18,,ok\n',
+]
 
 
-def test_a_quote_closed_by_a_field_of_several_lines_is_seen(lake: Lake) -> None:
-    names = LAYOUTS["order column in the middle"]
-    good = 'O3,T3,"""Rose Cottage""\nHigh Street",2026-11-20 09:00:00,2026-11-18,,ok\n'
-    broken = 'O1,T1,x,2026-11-20 09:00:00,2026-11-18,,"ok\n'
-    closing = 'O2,T2,"two\nlines",2026-11-20 09:00:00,2026-11-18,,ok\n'
-    lake.stage(lake.deliver(f"{','.join(names)}\n{broken}{closing}{good}", generation=1, columns=names))
-
-    assert lake.staged("tracking_num, address") == [("T3", '"Rose Cottage"\nHigh Street')]
-    first, second = lake.rows("order_tracking_quarantine", "reasons, raw")
+def test_a_quote_closed_by_a_field_of_several_lines_is_seen(cases: Lake) -> None:
+    of_file = "_source_file = 'source/closed by lines'"
+    assert cases.staged("tracking_num, address", where=of_file) == [("T3", '"Rose Cottage"\nHigh Street')]
+    first, second = cases.rows("order_tracking_quarantine", "reasons, raw", order_by="_record", where=of_file)
     assert first[0] == [took(1)]
     assert "T1" in first[1]
     assert "T2" in first[1]
@@ -106,30 +118,39 @@ def with_stray_quote(line: str, source: random.Random) -> str:
     return f'{line[:at]}"{line[at:]}'
 
 
-def check_no_row_is_lost(lake: Lake, layout: str, mark: str, files: int) -> None:
+def broken_files(layout: str, mark: str, count: int) -> list[tuple[str, int]]:
+    """Texts of files, the same each time, and the place of the broken row in each."""
+    source = random.Random(f"{layout}{mark}")  # noqa: S311 - no secret
+    names = LAYOUTS[layout]
+    files = []
+    for at in [source.randrange(ROWS) for _ in range(count)]:
+        lines = rows_of(names, mark, source)
+        lines[at] = with_stray_quote(lines[at], source)
+        files.append((",".join(names) + "\n" + "".join(lines), at))
+    return files
+
+
+def deliver(lake: Lake, layout: str, mark: str, count: int) -> list[dict[str, Any]]:
+    return [
+        lake.deliver(text, number, f"{layout}{mark}/{number}.csv", columns=LAYOUTS[layout])
+        for number, (text, _) in enumerate(broken_files(layout, mark, count))
+    ]
+
+
+def check_no_row_is_lost(lake: Lake, layout: str, mark: str, count: int) -> None:
     """Every row but the broken one of each file is staged as it is, or its key is in the text of a quarantined record.
 
     Rows before the broken one are all staged: a good field of several lines is not taken for a runaway.
     """
-    source = random.Random(f"{layout}{mark}")  # noqa: S311 - no secret
-    names = LAYOUTS[layout]
-    broken = [source.randrange(ROWS) for _ in range(files)]
-    deliveries = []
-    for number, at in enumerate(broken):
-        lines = rows_of(names, mark, source)
-        lines[at] = with_stray_quote(lines[at], source)
-        text = ",".join(names) + "\n" + "".join(lines)
-        deliveries.append(lake.deliver(text, generation=number, name=f"{number}.csv", columns=names))
-    lake.stage(*deliveries)
-
-    staged: list[dict[str, tuple[str, int]]] = [{} for _ in broken]
+    ours = f"_source_file LIKE 'source/{layout}{mark}/%'"
+    staged: list[dict[str, tuple[str, int]]] = [{} for _ in range(count)]
     columns = "_generation, tracking_num, order_num, last_update_timestamp"
-    for number, key, order_num, updated in lake.staged(columns):
+    for number, key, order_num, updated in lake.staged(columns, where=ours):
         staged[number][key] = (order_num, updated.second)
-    quarantined = [""] * files
-    for number, raw in lake.rows("order_tracking_quarantine", "_generation, raw"):
+    quarantined = [""] * count
+    for number, raw in lake.rows("order_tracking_quarantine", "_generation, raw", where=ours):
         quarantined[number] += raw
-    for number, at in enumerate(broken):
+    for number, (_, at) in enumerate(broken_files(layout, mark, count)):
         for n in (n for n in range(ROWS) if n != at):
             found = staged[number].get(f"KEY{n:04}")
             assert found == (f"O{n}", n) or (n > at and found is None and f"KEY{n:04}" in quarantined[number]), (
@@ -137,21 +158,28 @@ def check_no_row_is_lost(lake: Lake, layout: str, mark: str, files: int) -> None
             )
 
 
-@pytest.mark.parametrize(
-    ("layout", "mark"),
-    [
-        ("order column last", ""),
-        ("order column last", '"'),
-        ("order column in the middle", ""),
-        ("free text first", ""),
-    ],
-)
-def test_no_good_row_is_lost_unseen_wherever_a_quote_is_put(lake: Lake, layout: str, mark: str) -> None:
-    check_no_row_is_lost(lake, layout, mark, files=60)
+SOME = [
+    ("order column last", ""),
+    ("order column last", '"'),
+    ("order column in the middle", ""),
+    ("free text first", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def some_broken(module_lake: Lake) -> Lake:
+    module_lake.stage(*(file for layout, mark in SOME for file in deliver(module_lake, layout, mark, 60)))
+    return module_lake
+
+
+@pytest.mark.parametrize(("layout", "mark"), SOME)
+def test_no_good_row_is_lost_unseen_wherever_a_quote_is_put(some_broken: Lake, layout: str, mark: str) -> None:
+    check_no_row_is_lost(some_broken, layout, mark, 60)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("mark", ["", '"'])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_no_good_row_is_lost_unseen_in_many_files(lake: Lake, layout: str, mark: str) -> None:
-    check_no_row_is_lost(lake, layout, mark, files=360)
+    lake.stage(*deliver(lake, layout, mark, 360))
+    check_no_row_is_lost(lake, layout, mark, 360)

@@ -1,27 +1,12 @@
 """A running service for the tests, and the two stock clients that talk to it."""
 
-import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from airflow.providers.databricks.hooks.databricks import DatabricksHook
 from databricks.sdk import WorkspaceClient
 
-from tests.conftest import SparkRemote
-from tests.local.databricks.harness import START_SECONDS, TOKEN, Service, healthy, start_service, wait_for
-
-
-@pytest.fixture
-def own_service(spark_remote: SparkRemote, tmp_path: Path) -> Iterator[Service]:
-    """A service for one test, which may end it."""
-    service = start_service(tmp_path, spark_remote.remote)
-    try:
-        wait_for(lambda: healthy(service), START_SECONDS)
-        yield service
-    finally:
-        if service.process.poll() is None:
-            service.terminate(signal.SIGKILL)
+from tests.local.databricks.harness import TOKEN, Service
 
 
 @pytest.fixture

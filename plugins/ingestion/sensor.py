@@ -15,6 +15,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
+from gcloud.aio.storage import Bucket
 
 from ingestion.feeds import Feed
 from ingestion.intake import loadable
@@ -55,21 +56,26 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         """Yield the one event."""
         feed = Feed.model_validate(self.feed)
         failures = 0
-        while True:
-            try:
-                event = await self._event(loadable(feed, await self._names()))
-            except Exception as error:  # whatever is raised is an outage; reported below, never passed over
-                failures += 1
-                self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
-                if failures == FAILED_LOOKS:
-                    yield TriggerEvent({"message": unreachable(self.bucket, self.prefix, error)})
-                    return
-            else:
-                failures = 0
-                if event:
-                    yield event
-                    return
-            await asyncio.sleep(self.poke_interval)
+        bucket: Bucket | None = None
+        async with ClientSession() as session:
+            while True:
+                try:
+                    # Kept from look to look: to make one takes a question for the connection and one for a token.
+                    bucket = bucket or await self._bucket(session)
+                    event = await self._event(loadable(feed, await bucket.list_blobs(prefix=self.prefix)))
+                except Exception as error:  # whatever is raised is an outage; reported below, never passed over
+                    bucket = None  # the connection may be changed meanwhile
+                    failures += 1
+                    self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
+                    if failures == FAILED_LOOKS:
+                        yield TriggerEvent({"message": unreachable(self.bucket, self.prefix, error)})
+                        return
+                else:
+                    failures = 0
+                    if event:
+                        yield event
+                        return
+                await asyncio.sleep(self.poke_interval)
 
     async def _event(self, matches: list[str]) -> TaskSuccessEvent | TaskSkippedEvent | None:
         if matches:
@@ -83,10 +89,9 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
             return TaskSkippedEvent()
         return None
 
-    async def _names(self) -> list[str]:
-        async with ClientSession() as session:
-            client = await self._get_async_hook().get_storage_client(session)
-            return await client.get_bucket(self.bucket).list_blobs(prefix=self.prefix)
+    async def _bucket(self, session: ClientSession) -> Bucket:
+        client = await self._get_async_hook().get_storage_client(session)
+        return client.get_bucket(self.bucket)
 
 
 class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):

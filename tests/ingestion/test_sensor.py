@@ -11,11 +11,14 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from aiohttp import ClientSession
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
-from airflow.sdk import DAG, Context
+from airflow.providers.google.cloud.hooks.gcs import GCSHook
+from airflow.sdk import DAG, Connection, Context
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.module_loading import import_string
 from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+from gcloud.aio.storage import Bucket as StorageBucket
 from google.cloud.storage import Bucket
 
 from ingestion import sensor
@@ -77,6 +80,20 @@ def test_a_scheduled_run_waits_for_the_file(feed: Feed, bucket: Bucket) -> None:
     trigger = waiting_trigger(feed, bucket.name)
     event = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
     assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})  # as if a worker had returned it
+
+
+def test_a_long_wait_asks_for_the_connection_once(feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    trigger = waiting_trigger(feed, bucket.name)
+    asked = []
+    connection = GCSHook.get_connection
+
+    def ask(_: GCSHook, name: str) -> Connection:
+        asked.append(name)
+        return connection(name)
+
+    monkeypatch.setattr(GCSHook, "get_connection", ask)
+    first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
+    assert asked == ["google_cloud_default"]
 
 
 def test_a_manual_run_never_waits(feed: Feed, bucket: Bucket) -> None:
@@ -164,13 +181,13 @@ def test_a_bucket_that_is_gone_fails_the_task_and_says_which(
 def test_one_failed_look_costs_nothing(feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     trigger = waiting_trigger(feed, bucket.name)
     bucket.blob(NAME).upload_from_string("x")
-    names, looks = trigger._names, []
+    to_bucket, looks = trigger._bucket, []
 
-    async def fail_once() -> list[str]:
+    async def fail_once(session: ClientSession) -> StorageBucket:
         looks.append(1)
         if len(looks) == 1:
             raise TimeoutError
-        return await names()
+        return await to_bucket(session)
 
-    monkeypatch.setattr(trigger, "_names", fail_once)
+    monkeypatch.setattr(trigger, "_bucket", fail_once)
     assert isinstance(first_event(trigger), TaskSuccessEvent)

@@ -24,9 +24,9 @@ from ingestion.trigger_form import request_of
 # A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
 FAILED_LOOKS = 3
 # Backfill runs are named after their days. Asked for by name, the only way a trigger has to tell them from manual runs:
-# as many days as fit into one request, and as many requests as a backfill could reach back.
-DAYS_PER_REQUEST = 100
-REQUESTS = 110
+# as many days as fit into one request (an address of 64 KB), and as many requests as a backfill could reach back.
+DAYS_PER_REQUEST = 1_000
+REQUESTS = 11
 
 
 class NewFilesTrigger(GCSPrefixBlobTrigger):

@@ -54,28 +54,29 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event."""
+        async with ClientSession() as session:
+            yield await self._first_event(session)
+
+    async def _first_event(self, session: ClientSession) -> TriggerEvent:
         feed = Feed.model_validate(self.feed)
         failures = 0
         bucket: Bucket | None = None
-        async with ClientSession() as session:
-            while True:
-                try:
-                    # Kept from look to look: to make one takes a question for the connection and one for a token.
-                    bucket = bucket or await self._bucket(session)
-                    event = await self._event(loadable(feed, await bucket.list_blobs(prefix=self.prefix)))
-                except Exception as error:  # whatever is raised is an outage; reported below, never passed over
-                    bucket = None  # the connection may be changed meanwhile
-                    failures += 1
-                    self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
-                    if failures == FAILED_LOOKS:
-                        yield TriggerEvent({"message": unreachable(self.bucket, self.prefix, error)})
-                        return
-                else:
-                    failures = 0
-                    if event:
-                        yield event
-                        return
-                await asyncio.sleep(self.poke_interval)
+        while True:
+            try:
+                # Kept from look to look: to make one takes a question for the connection and one for a token.
+                bucket = bucket or await self._bucket(session)
+                event = await self._event(loadable(feed, await bucket.list_blobs(prefix=self.prefix)))
+            except Exception as error:  # whatever is raised is an outage; reported below, never passed over
+                bucket = None  # the connection may be changed meanwhile
+                failures += 1
+                self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
+                if failures == FAILED_LOOKS:
+                    return TriggerEvent({"message": unreachable(self.bucket, self.prefix, error)})
+            else:
+                failures = 0
+                if event:
+                    return event
+            await asyncio.sleep(self.poke_interval)
 
     async def _event(self, matches: list[str]) -> TaskSuccessEvent | TaskSkippedEvent | None:
         if matches:

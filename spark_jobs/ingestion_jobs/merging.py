@@ -1,5 +1,6 @@
 """The merge job: the staged rows of a batch into the target, one row per key, the newest winning."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -17,6 +18,8 @@ from ingestion_jobs.rows import LINEAGE
 from ingestion_jobs.session import settle
 from ingestion_jobs.tables import ensure_target_tables
 
+_NO_TABLE = ("TABLE_OR_VIEW_NOT_FOUND",)
+
 
 def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     """Merge the staged batch of a manifest into its target, log it, and return its counts.
@@ -26,20 +29,33 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     """
     settle(spark)
     manifest = read_manifest(spark, manifest_uri)
-    ensure_target_tables(spark, manifest)
     merged = _merged_before(spark, manifest)
     if merged is None:
-        counts = _staged(spark, manifest)
-        merged = _merge(spark, manifest, counts)
+        counts, keys = _prepare(spark, manifest)
+        merged = _merge(spark, manifest, counts, keys)
         write_log(spark, manifest, counts, merged)
     return {"step": "merge", "batch_id": manifest.batch_id, "rows_staged": merged.staged, **merged.by_name()}
 
 
 def _merged_before(spark: SparkSession, manifest: Manifest) -> MergedCounts | None:
     """What a merge of this batch did that the target still holds and that is logged: then nothing is left to do."""
-    if not commits_of_batch(spark, manifest).still_hold:
+    try:
+        still_hold = commits_of_batch(spark, manifest).still_hold
+    except AnalysisException as error:
+        if error.getCondition() not in _NO_TABLE:
+            raise
         return None
-    return logged_counts(spark, manifest)
+    return logged_counts(spark, manifest) if still_hold else None
+
+
+def _prepare(spark: SparkSession, manifest: Manifest) -> tuple[Counts, Keys]:
+    """What is staged, and the tables it goes to as the feed needs them: looked at together, none waits for another."""
+    with ThreadPoolExecutor() as pool:
+        target = pool.submit(ensure_target_tables, spark, manifest)
+        counts = pool.submit(_staged, spark, manifest)
+        keys = pool.submit(staged_keys, spark, manifest)
+    target.result()
+    return counts.result(), keys.result()
 
 
 def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
@@ -47,7 +63,7 @@ def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
     try:
         counts = staged_counts(spark, manifest)
     except AnalysisException as error:
-        if error.getCondition() != "TABLE_OR_VIEW_NOT_FOUND":
+        if error.getCondition() not in _NO_TABLE:
             raise
         raise IngestionError(
             f"batch {manifest.batch_id} is not staged, its tables do not exist: run stage first"
@@ -62,12 +78,11 @@ def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
     return counts
 
 
-def _merge(spark: SparkSession, manifest: Manifest, counts: Counts) -> MergedCounts:
+def _merge(spark: SparkSession, manifest: Manifest, counts: Counts, keys: Keys) -> MergedCounts:
     """What this batch inserted and updated, now or when it was merged before, and what it did not."""
     rows = sum(of_file.good for of_file in counts.values())
     if not rows:
         return MergedCounts(0, 0, 0, 0)
-    keys = staged_keys(spark, manifest)
     statement = merge_statement(manifest, keys, has_duplicates=keys.count < rows)
     result = repeat_on_conflict(f"merging into {manifest.tables.target}", lambda: spark.sql(statement).collect()[0])
     inserted, updated = result["num_inserted_rows"], result["num_updated_rows"]

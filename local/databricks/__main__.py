@@ -9,7 +9,6 @@ import uvicorn
 
 from local.databricks.api import create_app
 from local.databricks.engine import Engine
-from local.databricks.pool import RunnerPool
 from local.databricks.runs import RunStore
 from local.databricks.service import JobsService
 
@@ -36,7 +35,7 @@ def main() -> None:
         parser.error(str(error))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home, workspace = options.home.resolve(), options.workspace.absolute()
-    service = JobsService(RunStore(home), engine, RunnerPool(engine), workspace, home / "scratch")
+    service = JobsService(RunStore(home), engine, workspace, home / "scratch")
     app = create_app(service, token, options.url or f"http://127.0.0.1:{options.port}", options.host)
     uvicorn.run(app, host=options.interface, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
 

@@ -101,9 +101,8 @@ def _pages(service: JobsService, base_url: str) -> APIRouter:
 
     @router.get("/health")
     async def health() -> JSONResponse:
-        spark, ready = await service.engine.alive(), service.ready
-        body = {"status": "ok" if spark and ready else "not ready", "spark": spark, "python": ready}
-        return JSONResponse(body, 200 if spark and ready else 503)
+        spark = await service.engine.alive()
+        return JSONResponse({"status": "ok" if spark else "not ready", "spark": spark}, 200 if spark else 503)
 
     @router.get("/runs/{run_id}")
     async def run_page(run_id: int) -> HTMLResponse:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from local.databricks.engine import Engine
-from local.databricks.pool import RunnerLostError, RunnerPool
+from local.databricks.process import Runner, RunnerLostError
 from local.databricks.runs import Run, RunStore, TaskRun, now_ms
 from local.databricks.states import FAILED, RUNNING, SUCCEEDED, TERMINATING, State, internal_error, timed_out
 
@@ -13,12 +13,11 @@ SETTLE_SECONDS = 0.5
 
 
 class Execution:
-    """How scripts are executed: by processes of `pool`, each in an empty folder of its own below `scratch`."""
+    """How scripts are executed: by processes of their own, each in an empty folder of its own below `scratch`."""
 
-    def __init__(self, store: RunStore, engine: Engine, pool: RunnerPool, scratch: Path) -> None:
+    def __init__(self, store: RunStore, engine: Engine, scratch: Path) -> None:
         self._store = store
         self._engine = engine
-        self._pool = pool
         self._scratch = scratch
 
     async def run(self, run: Run, task: TaskRun, script: Path, stop: asyncio.Future[State]) -> State:
@@ -58,12 +57,10 @@ class Execution:
             return internal_error(f"Cannot read the python file {python_task.python_file}: there is no file {script}")
         cwd = self._scratch / str(task.run_id)
         cwd.mkdir(parents=True)
-        runner = await self._pool.take()
+        runner = Runner.start(self._engine)
         try:
-            await runner.ready()
             task.session_id, task.executing_at, task.state = runner.session_id, now_ms(), RUNNING
             self._store.save(run)
-            await self._pool.fill(1)
             answer = await runner.run(script, python_task.parameters, cwd, self._store.log_path(task))
         except RunnerLostError as error:
             return internal_error(str(error))

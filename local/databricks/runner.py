@@ -1,13 +1,11 @@
-"""The process that executes one script, as Databricks serverless does. Started by `pool.py`, by path.
+"""The process that executes one script, as Databricks serverless does: a fork that `process.py` makes.
 
-It imports Spark first, says "ready" on its standard output, then waits for its run: one JSON line on standard input.
-The answer, one JSON line, has `error` and `error_trace`, both null for a script that returned. Standard input stays
-open as long as the service lives: when it closes this process kills its own process group, so nothing outlives a
+It waits for its run. The answer has `error` and `error_trace`, both None for a script that returned. The connection
+stays open as long as the service lives: when it closes this process kills its own process group, so nothing outlives a
 service that was killed.
 """
 
 import builtins
-import json
 import os
 import re
 import signal
@@ -18,8 +16,9 @@ import types
 from collections.abc import Callable
 from functools import partial, wraps
 from io import TextIOWrapper
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 # What a script needs for its first query; the imports are most of a client's start.
 import pandas  # noqa: F401 - loaded ahead of the script
@@ -63,24 +62,34 @@ REFUSED_STATEMENT = re.compile(
 )
 
 
-def main() -> NoReturn:
-    """Wait for a run, carry it out, answer and end."""
-    commands, answers = _private_pipes()
-    answers.write(b"ready\n")
-    line = commands.readline()
-    if not line:
+def main(service: Connection, env: dict[str, str]) -> NoReturn:
+    """Wait for a run, carry it out with these environment variables, answer and end."""
+    os.setsid()
+    _forget_the_service(env)
+    try:
+        job = service.recv()
+    except EOFError:
         os._exit(0)  # the service is gone
-    threading.Thread(target=_die_with_service, args=(commands,), daemon=True).start()
-    job = json.loads(line)
+    threading.Thread(target=_die_with_service, args=(service,), daemon=True).start()
     _redirect_output(job["log"])
     os.chdir(job["cwd"])
     _behave_like_serverless()
     outcome = run_script(job["script"], job["parameters"])
     sys.stdout.flush()
     sys.stderr.flush()
-    answers.write(json.dumps(outcome).encode() + b"\n")
+    service.send(outcome)
     # No clean-up by the interpreter: a client whose server is gone would retry there for minutes.
     os._exit(0)
+
+
+def _forget_the_service(env: dict[str, str]) -> None:
+    """Leave nothing of the service's environment, path and modules to the script."""
+    os.environ.clear()
+    os.environ.update(env)
+    installed = [Path(prefix) for prefix in (sys.prefix, sys.base_prefix)]
+    sys.path[:] = [place for place in sys.path if any(Path(place).is_relative_to(prefix) for prefix in installed)]
+    for name in [name for name in sys.modules if name.partition(".")[0] == __name__.partition(".")[0]]:
+        del sys.modules[name]
 
 
 def run_script(script: str, parameters: list[str]) -> dict[str, str | None]:
@@ -112,17 +121,6 @@ def _own_frames_cut(trace: types.TracebackType | None) -> types.TracebackType | 
     return trace.tb_next if trace else None
 
 
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output, moved where neither the script nor its children can reach them by accident."""
-    commands = os.fdopen(os.dup(0), "rb", buffering=0)
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)  # whatever is printed before the run belongs to the service's own log
-    os.close(nothing)
-    return commands, answers
-
-
 def _redirect_output(log: str) -> None:
     """Send standard output and error, of this process and its children, to one file in the order they are written."""
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -134,9 +132,11 @@ def _redirect_output(log: str) -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
-def _die_with_service(commands: BinaryIO) -> None:
-    commands.read()  # returns when the service has closed its end, which happens only when it is gone
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+def _die_with_service(service: Connection) -> None:
+    try:
+        service.recv()  # ends when the service has closed its end, which happens only when it is gone
+    except (EOFError, OSError):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _behave_like_serverless() -> None:
@@ -181,7 +181,3 @@ def _not_supported(what: str, *_: object, **__: object) -> None:
     raise AnalysisException(
         f"[NOT_SUPPORTED_WITH_SERVERLESS] {what} is not supported on serverless compute. SQLSTATE: 0A000"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,7 @@ from local.databricks.checkout import CheckoutError, checkout
 from local.databricks.engine import Engine
 from local.databricks.execution import Execution
 from local.databricks.models import SubmitRun, SubmitTask
-from local.databricks.pool import RunnerPool
+from local.databricks.process import Runner
 from local.databricks.runs import Run, RunStore, TaskRun, now_ms
 from local.databricks.states import CANCELED, State, internal_error, skipped, timed_out
 
@@ -19,24 +19,17 @@ log = logging.getLogger(__name__)
 class JobsService:
     """Starts each run as soon as it is submitted, beside the others."""
 
-    def __init__(self, store: RunStore, engine: Engine, pool: RunnerPool, workspace: Path, scratch: Path) -> None:
+    def __init__(self, store: RunStore, engine: Engine, workspace: Path, scratch: Path) -> None:
         self.store = store
         self.engine = engine
-        self.pool = pool
-        self._execution = Execution(store, engine, pool, scratch)
+        self._execution = Execution(store, engine, scratch)
         self._workspace = workspace
         self._scratch = scratch
-        self._stopping = False
         # Runs under way: what carries each out, and where the state goes that shall end it early.
         self._active: dict[int, tuple[asyncio.Task[None], asyncio.Future[State]]] = {}
 
-    @property
-    def ready(self) -> bool:
-        """Whether a Python process waits for a run, or works on one."""
-        return self.pool.ready or bool(self._active)
-
     async def start(self) -> None:
-        """End what a former service left unfinished and start spare processes."""
+        """End what a former service left unfinished, and be ready for scripts."""
         shutil.rmtree(self._scratch, ignore_errors=True)
         alive = await self.engine.alive()
         for run in self.store.newest_first():
@@ -44,16 +37,15 @@ class JobsService:
                 if alive and task.session_id and not task.state.over:
                     await self.engine.release(task.session_id)
             self._end_all(run, internal_error("The Jobs service ended while the run was under way"))
-        await self.pool.fill()
+        # The first process waits for the imports of all.
+        await (await asyncio.to_thread(Runner.start, self.engine)).kill()
 
     async def stop(self) -> None:
-        """End all runs and processes."""
-        self._stopping = True
+        """End all runs."""
         reason = internal_error("The Jobs service was stopped while the run was under way")
         for run_id in self._active:
             self._end_early(self.store.find(run_id)[0], reason)
         await asyncio.gather(*(work for work, _ in self._active.values()))
-        await self.pool.close()
 
     def submit(self, request: SubmitRun) -> Run:
         """Start a run, or return the one that was started with the same idempotency token."""
@@ -96,8 +88,6 @@ class JobsService:
             shutil.rmtree(folder, ignore_errors=True)
             del self._active[run.run_id]
         log.info("run %s ended: %s %s", run.run_id, run.state.result, run.state.message)
-        if not self._active and not self._stopping:
-            await self.pool.fill()
 
     async def _check_out(self, run: Run, folder: Path, stop: asyncio.Future[State]) -> State | None:
         """Fetch the scripts of a run that has them in Git; returns how the run ends when that fails."""

@@ -62,11 +62,12 @@ class Runner:
                 {"script": str(script), "parameters": parameters, "cwd": str(cwd), "log": str(output)}
             )
         await self._answer_or_end()
-        try:
-            return self._connection.recv()
-        except (EOFError, ConnectionError) as error:
-            await self._ended()
-            raise RunnerLostError(f"the Python process ended without a result ({self._ending()})") from error
+        # Without anything to read the process has ended, and a child of it still holds its connection.
+        with contextlib.suppress(EOFError, ConnectionError):
+            if self._connection.poll():
+                return self._connection.recv()
+        await self._ended()
+        raise RunnerLostError(f"the Python process ended without a result ({self._ending()})")
 
     async def _answer_or_end(self) -> None:
         """Wait for an answer, or for the end of the process, whose children may keep its connection open."""

@@ -114,6 +114,20 @@ def test_a_process_that_dies_is_an_internal_error(service: Service) -> None:
     assert output["logs"] == "bye\n"
 
 
+def test_a_process_that_dies_is_not_waited_for_because_a_child_of_it_lives(service: Service) -> None:
+    state, output = service.run(
+        """
+        import os, time
+
+        if os.fork() == 0:
+            time.sleep(1000)
+        os._exit(3)
+        """
+    )
+    assert state["life_cycle_state"] == "INTERNAL_ERROR"
+    assert output["error"] == "the Python process ended without a result (exit code 3)"
+
+
 def test_a_missing_script_is_named(service: Service) -> None:
     run_id = service.submit(payload("/Workspace/Shared/nowhere.py"))
     assert service.finished(run_id)["life_cycle_state"] == "INTERNAL_ERROR"

@@ -6,6 +6,7 @@ service that was killed.
 """
 
 import builtins
+import contextlib
 import os
 import re
 import signal
@@ -133,10 +134,9 @@ def _redirect_output(log: str) -> None:
 
 
 def _die_with_service(service: Connection) -> None:
-    try:
+    with contextlib.suppress(EOFError, OSError):
         service.recv()  # ends when the service has closed its end, which happens only when it is gone
-    except (EOFError, OSError):
-        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _behave_like_serverless() -> None:

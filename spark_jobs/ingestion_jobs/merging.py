@@ -16,9 +16,7 @@ from ingestion_jobs.manifest import Manifest, read_manifest
 from ingestion_jobs.names import quoted, quoted_table
 from ingestion_jobs.rows import LINEAGE
 from ingestion_jobs.session import settle
-from ingestion_jobs.tables import ensure_target_tables
-
-_NO_TABLE = ("TABLE_OR_VIEW_NOT_FOUND",)
+from ingestion_jobs.tables import NO_TABLE, ensure_target_tables
 
 
 def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
@@ -42,7 +40,7 @@ def _merged_before(spark: SparkSession, manifest: Manifest) -> MergedCounts | No
     try:
         still_hold = commits_of_batch(spark, manifest).still_hold
     except AnalysisException as error:
-        if error.getCondition() not in _NO_TABLE:
+        if error.getCondition() != NO_TABLE:
             raise
         return None
     return logged_counts(spark, manifest) if still_hold else None
@@ -63,7 +61,7 @@ def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
     try:
         counts = staged_counts(spark, manifest)
     except AnalysisException as error:
-        if error.getCondition() not in _NO_TABLE:
+        if error.getCondition() != NO_TABLE:
             raise
         raise IngestionError(
             f"batch {manifest.batch_id} is not staged, its tables do not exist: run stage first"

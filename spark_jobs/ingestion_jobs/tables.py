@@ -10,6 +10,8 @@ from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.manifest import Feed, Manifest
 from ingestion_jobs.names import quoted, quoted_table, sql_string
 
+NO_TABLE = "TABLE_OR_VIEW_NOT_FOUND"  # Spark's condition
+
 # (name, Spark SQL type, NOT NULL or nothing)
 Definition = tuple[str, str, str]
 
@@ -122,7 +124,7 @@ def _column_types(spark: SparkSession, table: str) -> dict[str, str] | None:
     try:
         schema = spark.table(quoted_table(table)).schema
     except AnalysisException as error:
-        if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
+        if error.getCondition() == NO_TABLE:
             return None
         raise
     return {field.name.lower(): field.dataType.simpleString() for field in schema}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ingestion.feeds import FeedError, load_feed
+from ingestion.pipeline.feeds import FeedError, load_feed
 
 problems = []
 for path in sorted((Path(__file__).parent / "feeds").glob("*.yaml")):

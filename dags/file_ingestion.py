@@ -49,20 +49,21 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, get_parsing_context
 
-from ingestion import alerts, trigger_form
-from ingestion.feeds import Feed, FeedError, load_feed
-from ingestion.operators.archive_files import ArchiveFilesOperator
-from ingestion.operators.plan_batch import PlanBatchOperator
-from ingestion.operators.stage_batch import StageBatchOperator
-from ingestion.operators.submit_job import DONE_BATCH, SubmitJobOperator
-from ingestion.payload import submit_payload
-from ingestion.sensor import NewFilesSensor
-from ingestion.settings import Settings, load_settings
-from ingestion.timetable import FileArrivalTimetable
+from ingestion import alerts
+from ingestion.pipeline.feeds import Feed, FeedError, load_feed
+from ingestion.pipeline.payload import submit_payload
+from ingestion.pipeline.settings import Settings, load_settings
+from ingestion.runs import trigger_form
+from ingestion.runs.timetable import FileArrivalTimetable
+from ingestion.tasks.archive import ArchiveFilesOperator
+from ingestion.tasks.detect_new_files import NewFilesSensor
+from ingestion.tasks.merge import MERGED_BATCH, MergeBatchOperator
+from ingestion.tasks.plan_batch import PlanBatchOperator
+from ingestion.tasks.stage import StageBatchOperator
 
 FAILED_RUNS_BEFORE_PAUSE = 3
 BATCH_ID = "{{ ti.xcom_pull(task_ids='plan_batch', key='batch_id') }}"
-MERGED_BATCH_ID = f"{{{{ ti.xcom_pull(task_ids='merge', key='{DONE_BATCH}') or '' }}}}"
+MERGED_BATCH_ID = f"{{{{ ti.xcom_pull(task_ids='merge', key='{MERGED_BATCH}') or '' }}}}"
 MANIFEST = "{{ ti.xcom_pull(task_ids='plan_batch', key='manifest') }}"
 
 
@@ -99,7 +100,7 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
             task_id="plan_batch", feed=feed, bucket=settings.bucket, schema=settings.schema_name
         )
         stage = StageBatchOperator(feed=feed, bucket=settings.bucket, **databricks_job("stage", feed, settings))
-        merge = SubmitJobOperator(outlets=[Asset(name=table)], **databricks_job("merge", feed, settings))
+        merge = MergeBatchOperator(outlets=[Asset(name=table)], **databricks_job("merge", feed, settings))
         archive = ArchiveFilesOperator(
             task_id="archive",
             feed=feed,
@@ -122,7 +123,6 @@ def databricks_job(step: str, feed: Feed, settings: Settings) -> dict[str, Any]:
         "run_name": f"{feed.name} {step} {BATCH_ID} try {{{{ ti.try_number }}}}",
         "idempotency_token": f"{BATCH_ID}-{step}",
         "batch_id": BATCH_ID,
-        "bad_row_share": feed.bad_row_share,
         "wait_seconds": settings.run_wait_seconds,
         "polling_period_seconds": settings.run_poll_seconds,
         "max_active_tis_per_dag": 1,

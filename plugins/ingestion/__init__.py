@@ -1,6 +1,5 @@
-"""Airflow-side parts of the file ingestion pipeline: from files in a bucket to one Delta table.
+"""Files from a bucket into one Delta table: what Airflow runs.
 
-`feeds`, `settings`, `manifest`, `intake` and `payload` are pure; `storage` speaks to the bucket; `planning` and
-`archiving` decide with them and act through `storage`. None of these imports Airflow. `sensor`, `operators`,
-`timetable`, `alerts` and `plugin` are what Airflow loads.
+`pipeline` is what a batch is and does, without Airflow; `tasks` holds a file for each task of the DAG, named as the
+task; `runs` says when a run begins and what it is asked for; `backfill` is `airflow dags backfill`.
 """

@@ -8,7 +8,7 @@ from html import escape
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.sdk import Context
 
-from ingestion.settings import load_settings
+from ingestion.pipeline.settings import load_settings
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from airflow.plugins_manager import AirflowPlugin
 
 from ingestion import preload
-from ingestion.timetable import FileArrivalTimetable
+from ingestion.runs.timetable import FileArrivalTimetable
 
 
 class IngestionPlugin(AirflowPlugin):

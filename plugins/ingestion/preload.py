@@ -13,12 +13,13 @@ from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 
 # What dags/file_ingestion.py imports, with all that these import.
 MODULES = (
-    "ingestion.operators.archive_files",
-    "ingestion.operators.plan_batch",
-    "ingestion.operators.stage_batch",
-    "ingestion.payload",
-    "ingestion.sensor",
-    "ingestion.settings",
+    "ingestion.pipeline.payload",
+    "ingestion.pipeline.settings",
+    "ingestion.tasks.archive",
+    "ingestion.tasks.detect_new_files",
+    "ingestion.tasks.merge",
+    "ingestion.tasks.plan_batch",
+    "ingestion.tasks.stage",
 )
 
 

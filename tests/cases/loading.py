@@ -8,11 +8,11 @@ from typing import Any
 from google.cloud.storage import Bucket
 from pyspark.sql import SparkSession
 
-from ingestion.archiving import archive
-from ingestion.feeds import Feed
-from ingestion.manifest import Manifest, manifest_name
-from ingestion.planning import Planner, plan, read_manifest
-from ingestion.run_request import Days, RunRequest
+from ingestion.pipeline.archiving import archive
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.manifest import Manifest, manifest_name
+from ingestion.pipeline.planning import Planner, plan, read_manifest
+from ingestion.pipeline.run_request import Days, RunRequest
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
 from tests.cases.suite import Case, CaseError, Delivery, Row

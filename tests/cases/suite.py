@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
-from ingestion.feeds import Feed, load_feed
+from ingestion.pipeline.feeds import Feed, load_feed
 
 HERE = Path(__file__).resolve().parent
 FEED = HERE.parents[1] / "dags" / "feeds" / "order_tracking.yaml"

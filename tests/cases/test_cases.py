@@ -38,7 +38,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from ingestion.manifest import manifest_name
+from ingestion.pipeline.manifest import manifest_name
 from tests.bucket_server import BucketServer, new_client
 from tests.cases.loading import Suite
 from tests.cases.suite import (

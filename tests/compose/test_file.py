@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.settings import PREFIX, Settings
+from ingestion.pipeline.settings import PREFIX, Settings
 from local.stack.home import Secrets
 from local.stack.services import Place, services
 from local.stack.settings import Ports

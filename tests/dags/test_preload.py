@@ -15,7 +15,7 @@ from airflow.listeners.listener import get_listener_manager
 from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 
 get_listener_manager().hook.on_starting(component=TaskRunnerMarker())
-in_task = "ingestion.sensor" in sys.modules
+in_task = "ingestion.tasks.detect_new_files" in sys.modules
 get_listener_manager().hook.on_starting(component="a scheduler")
 before = set(sys.modules)
 bag = DagBag(sys.argv[1], load_op_links=False)

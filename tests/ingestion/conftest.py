@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.feeds import Feed, load_feed
+from ingestion.pipeline.feeds import Feed, load_feed
 
 REPO = Path(__file__).resolve().parents[2]
 

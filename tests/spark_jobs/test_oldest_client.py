@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from tests.conftest import REPO, SparkRemote
 from tests.oracle import Delivery, expected_target
 from tests.spark_jobs.conftest import HEADER, Lake, order
 from tests.spark_jobs.test_entries import run
+from tests.uv import uv
 
 REQUIREMENTS = Path(__file__).with_name("oldest_client.txt")
 MISSING = """
@@ -50,18 +50,6 @@ def oldest_client() -> Path:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return home / "bin" / "python"
-
-
-def uv(*arguments: str | Path) -> None:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("uv"), "--quiet", *arguments],
-        env=os.environ | {"UV_SYSTEM_CERTS": "true"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(f"no environment with the oldest client: {done.stderr}")
 
 
 @pytest.fixture

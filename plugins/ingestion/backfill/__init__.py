@@ -1,6 +1,5 @@
 """`airflow dags backfill`, for any DAG with a periodic schedule.
 
-`command` is the whole command on one page, `following` how it waits. `options`, `days` and `loads` are pure: what was
-asked for, what becomes of a list of days, what a run of this package's own pipeline has loaded. Only `internals` knows
-Airflow's.
+`command` is what a person sees, from what is refused to how each day ended. `options` and `days` are pure: what was
+asked for, what is said of a day. `internals` alone knows Airflow's own.
 """

@@ -1,205 +1,195 @@
-"""The command: what is refused, what is shown, what is started; following.py waits."""
+"""The command: what is refused, what is shown, what is started, and the wait for it."""
 
 import argparse
-import difflib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC
-from threading import Event
-from types import FrameType
+from datetime import datetime
 
-from airflow.utils.cli import action_cli, suppress_logs_and_warning
-from airflow.utils.providers_configuration_loader import providers_configuration_loaded
-
-from ingestion.backfill.days import Fate, PlannedDay, count, name_of, names, table
-from ingestion.backfill.following import INTERRUPTED, Following, cancel_line, say
-from ingestion.backfill.internals import backfills, dags
-from ingestion.backfill.internals.backfills import ActiveBackfill
-from ingestion.backfill.internals.dags import DagFacts
+from ingestion.backfill import internals
+from ingestion.backfill.days import Day, PlannedDay, count, name_of, names, totals
+from ingestion.backfill.internals import Dag, Progress
 from ingestion.backfill.options import Options, RefusedError
 
+POLL_SECONDS = 1.0
+INTERRUPTED = 130
 
-@action_cli
-@suppress_logs_and_warning
-@providers_configuration_loaded
+
+@internals.airflow_command
 def backfill(args: argparse.Namespace) -> None:
     """Run the command; ends the process with its exit code."""
     try:
-        sys.exit(_give_up(args.dag_id) if args.cancel else _run(args))
+        sys.exit(_give_up(args.dag_id) if args.cancel else _run(Options.of(args)))
     except RefusedError as refusal:
         print(f"Nothing done: {refusal}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, EOFError):
-        print("Interrupted: nothing was started.", file=sys.stderr)
+        print("Interrupted.", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
-def _run(args: argparse.Namespace) -> int:
-    options = Options.of(args, group=sys.argv[1])
-    dag = _backfillable(options.dag_id)
-    planned = dags.planned_days(options, dag.zone)
-    _refuse_empty(options, dag, planned)
-    if options.dry_run:
-        return _show(options, dag, planned)
-    active = backfills.active_backfill(options.dag_id, dag.zone)
-    if active is None and not any(day.attempted for day in planned):
-        return _nothing_to_do(options, planned)
+def _run(options: Options) -> int:
+    dag = internals.dag_of(options.dag_id)
+    planned = internals.planned_days(options, dag.zone)
+    if not any(day.is_over for day in planned):
+        raise RefusedError(f"{options.dag_id} has no day in {options.range} that is over")
+    active = internals.active_backfill(options.dag_id, dag.zone)
+    if options.dry_run or not (active or any(day.attempted for day in planned)):
+        return _show(options, planned)
     for obstacle in _obstacles(options, dag, active):
         raise RefusedError(obstacle)
     if active is None:
         _confirm(options, planned)
-    with _asked_to_stop() as stop:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a SIGTERM is a Ctrl-C
+    with _uninterrupted():
         if active is None:
-            backfill_id = dags.create(options, dag.zone)
-            days = count(sum(day.attempted for day in planned))
-            say(f"Backfill {backfill_id} of {options.dag_id}: {days} to run, {options.range()}")
-            _tell_unfinished(planned)
+            backfill_id = internals.create(options, dag.zone)
         else:
             backfill_id = active.id
-            backfills.set_paused(backfill_id, False)
-            say(f"Backfill {backfill_id} of {options.dag_id} goes on: {count(active.left)} to go, {options.range()}")
-        try:
-            return Following(options, dag.zone, backfill_id, stop).to_the_end()
-        except KeyboardInterrupt:  # the second one, which does not wait for the first to be carried out
-            say(f"Interrupted at once: backfill {backfill_id} may go on in Airflow.")
-            say(f"Follow it: {options.command_line()}")
-            say(f"Give up: {cancel_line(options)}")
-            return INTERRUPTED
+            internals.set_paused(backfill_id, False)
+    now = internals.progress(backfill_id, dag.zone)
+    say(
+        f"Backfill {backfill_id} of {options.dag_id}{' goes on' if active else ''}: "
+        f"{count(sum(not day.is_over for day in now.days))} to run, {options.range}"
+    )
+    others = [day for day in planned if day.name not in {run.name for run in now.days}]
+    for day in others:
+        say(f"{day.name}  {day.fate}")
+    try:
+        whole = _follow(options, dag, backfill_id)
+    except KeyboardInterrupt:
+        internals.set_paused(backfill_id, True)
+        now = internals.progress(backfill_id, dag.zone)
+        say(f"Interrupted: backfill {backfill_id} is paused{_still_runs(now)}. {_ways(options)}")
+        return INTERRUPTED
+    return int(not whole or any(day.is_over and day.state != "success" for day in others))
 
 
-def _backfillable(dag_id: str) -> DagFacts:
-    """The facts of a DAG that can be backfilled at all. Raises RefusedError."""
-    dag = dags.dag_facts(dag_id)
-    if dag is None:
-        existing = dags.dag_ids()
-        near = difflib.get_close_matches(dag_id, existing, n=3) or existing
-        raise RefusedError(f"there is no DAG {dag_id}; there is: {names(near) if near else 'none at all'}")
-    if dag.broken:
-        raise RefusedError(f"the file of {dag_id} cannot be imported: see `airflow dags list-import-errors`")
-    if dag.stale:
-        raise RefusedError(
-            f"{dag_id} is no longer in the DAGs folder: see `airflow dags list` and `list-import-errors`"
-        )
-    if not dag.periodic:
-        raise RefusedError(
-            f"the schedule of {dag_id} ({dag.schedule}) has no days to backfill: start a run with "
-            f"`airflow dags trigger {dag_id}`"
-        )
-    if not dag.allowed:
-        raise RefusedError(f"{dag_id} does not allow backfill runs: see `allowed_run_types` in its file")
-    return dag
-
-
-def _refuse_empty(options: Options, dag: DagFacts, planned: Sequence[PlannedDay]) -> None:
-    if not planned:
-        raise RefusedError(f"the schedule of {options.dag_id} ({dag.schedule}) has no run in {options.range()}")
-    if all(day.fate is Fate.UNFINISHED for day in planned):
-        first = min(planned, key=lambda day: day.over)
-        raise RefusedError(
-            f"{first.name} is not over yet: what comes in during it is loaded live, and it can be backfilled from "
-            f"{first.over.astimezone(dag.zone):%Y-%m-%d %H:%M %Z} on. `airflow dags trigger {options.dag_id}` takes "
-            "what is there now"
-        )
-
-
-def _obstacles(options: Options, dag: DagFacts, active: ActiveBackfill | None) -> Iterator[str]:
+def _obstacles(options: Options, dag: Dag, active: Progress | None) -> Iterator[str]:
     """What keeps a backfill from being started at this moment."""
-    if active is not None and not _is_the_same(active, options, dag):
-        state = "is paused" if active.paused else "runs"
-        days = f"{name_of(active.first, dag.zone)} to {name_of(active.last, dag.zone)}"
+    if active is not None and active.asked != internals.asked_for(options, dag.zone):
+        first, last, reprocess, _, at_a_time = active.asked
         yield (
-            f"backfill {active.id} of {options.dag_id} ({days}, {active.reprocess} reprocessed, "
-            f"{active.max_active_runs} at a time) {state}, {count(active.left)} to go: the command with "
-            f"its range and options goes on with it, `{cancel_line(options)}` gives it up"
+            f"backfill {active.id} of {options.dag_id} ({name_of(first, dag.zone)} to {name_of(last, dag.zone)}, "
+            f"{reprocess} reprocessed, {at_a_time} at a time) is not over: the command with its range and options "
+            "goes on with it, the command with --cancel gives it up"
         )
     if dag.paused:
         yield f"{options.dag_id} is paused, its runs would wait for ever: `airflow dags unpause {options.dag_id}`"
-    if not backfills.scheduler_alive():
+    if not internals.scheduler_alive():
         yield "no scheduler is running, the days would wait for ever: start one (`airflow scheduler`)"
 
 
-def _is_the_same(active: ActiveBackfill, options: Options, dag: DagFacts) -> bool:
-    asked = (*options.bounds(dag.zone), options.reprocess, options.conf or None, options.max_active_runs)
-    found = (active.first, active.last, active.reprocess, active.conf or None, active.max_active_runs)
-    return asked == found and active.backwards in (None, options.backwards)
+def _show(options: Options, planned: list[PlannedDay]) -> int:
+    """Show what becomes of each day; the code is 1 if the range is not all done and was to be run."""
+    say(f"{options.dag_id}, {options.range}: nothing is started.")
+    width = max(len(day.name) for day in planned)
+    for day in planned:
+        say(f"{day.name:<{width}}  {day.fate}")
+    return int(not options.dry_run and any(day.is_over and day.state != "success" for day in planned))
 
 
-def _show(options: Options, dag: DagFacts, planned: Sequence[PlannedDay]) -> int:
-    say(f"{options.dag_id}, {options.range()}: what a backfill would do. Nothing is started.")
-    for line in table(planned):
-        say(line)
-    active = backfills.active_backfill(options.dag_id, dag.zone)
-    for obstacle in _obstacles(options, dag, active):
-        say(f"It could not start now: {obstacle}")
-    return 0
-
-
-def _nothing_to_do(options: Options, planned: Sequence[PlannedDay]) -> int:
-    _tell_unfinished(planned)
-    left = [day for day in planned if day.fate is not Fate.UNFINISHED]
-    others = [day for day in left if day.fate is not Fate.SUCCEEDED]
-    if not others:
-        each = "the day" if len(left) == 1 else f"each of the {len(left)} days"
-        say(f"Nothing to do: {each} of {options.range()} has already succeeded (--reset-dagruns runs anew).")
-        return 0
-    for line in table(others):
-        say(line)
-    if any(day.fate is Fate.FAILED for day in others):
-        say(f"Nothing was started. To run what failed again: {options.command_line(rerun_failed=True)}")
-    elif any(day.fate is Fate.RUNNING for day in others):
-        say("Nothing was started: wait for the runs that are on their way, then give the command again.")
-    else:
-        say("Nothing was started.")
-    return 1
-
-
-def _tell_unfinished(planned: Sequence[PlannedDay]) -> None:
-    left_out = [day.name for day in planned if day.fate is Fate.UNFINISHED]
-    if left_out:
-        say(f"{count(len(left_out))} left out, not over yet: {names(left_out)}")
-
-
-def _confirm(options: Options, planned: Sequence[PlannedDay]) -> None:
+def _confirm(options: Options, planned: list[PlannedDay]) -> None:
     """Ask before runs are cleared that --reset-dagruns names but no person has seen. Raises RefusedError."""
-    cleared = count(sum(day.fate is Fate.AGAIN for day in planned), "existing run")
-    if options.reprocess != "completed" or options.yes or cleared.startswith("0 "):
+    existing = sum(day.attempted and day.state is not None for day in planned)
+    if options.reprocess != "completed" or options.yes or not existing:
         return
     if not sys.stdin.isatty():
-        raise RefusedError(f"--reset-dagruns would clear {cleared} and nobody can be asked here: add --yes")
-    answer = input(f"{cleared} of {options.dag_id} will be cleared and run anew. Go on? [y/N] ")
+        raise RefusedError(f"--reset-dagruns would clear {count(existing, 'run')} and nobody can be asked: add --yes")
+    answer = input(f"{count(existing, 'run')} of {options.dag_id} will be cleared and run anew. Go on? [y/N] ")
     if answer.strip().lower() not in ("y", "yes"):
         raise RefusedError("nothing was cleared")
 
 
+def _follow(options: Options, dag: Dag, backfill_id: int) -> bool:
+    """Wait until all its days have ended or it cannot go on; returns whether all have succeeded."""
+    began, alive = time.monotonic(), True
+    told: dict[str, datetime | None] = {}
+    while True:
+        now = internals.progress(backfill_id, dag.zone)
+        _tell_ended(options, now, told)
+        if all(day.is_over for day in now.days):
+            break
+        if alive != now.scheduler_alive:
+            alive = now.scheduler_alive
+            say("A scheduler runs again." if alive else "No scheduler is running: the days wait for one.")
+        failed = sum(day.outcome == "failed" for day in now.days)
+        limit = failed + 1 if options.continue_on_failures else options.max_failed_days
+        if failed >= limit and any(day.state == "queued" for day in now.days):
+            internals.cancel(backfill_id)
+            say(f"Stopped after {count(failed, 'failed day')}: no other day starts{_still_runs(now)}.")
+        elif reason := _why_it_waits(options, now):
+            say(f"{totals(now.days)}. {reason}")
+            return False
+        else:
+            time.sleep(POLL_SECONDS)
+    internals.close_finished(options.dag_id)
+    say(f"Backfill {backfill_id}: {totals(now.days)} in {time.monotonic() - began:.0f} s.")
+    if whole := all(day.outcome == "success" for day in now.days):
+        return whole
+    say("When the cause is mended, the same command with --rerun-failed-tasks runs what failed.")
+    return False
+
+
+def _tell_ended(options: Options, now: Progress, told: dict[str, datetime | None]) -> None:
+    """One line for each day that has ended and is not told yet. One that was cleared meanwhile ends once more."""
+    for day in now.days:
+        if day.is_over and day.outcome != "not started" and (day.name not in told or told[day.name] != day.ended):
+            told[day.name] = day.ended
+            say(_line(options.dag_id, day))
+
+
+def _line(dag_id: str, day: Day) -> str:
+    if day.run_id is None:
+        return f"{day.name}  deleted by somebody"
+    took = f"{(day.ended - day.started).total_seconds():.0f} s" if day.ended and day.started else ""
+    return f"{day.name}  {day.state:<7}  {took:>6}  {internals.outcome(dag_id, day.run_id)}".rstrip()
+
+
+def _why_it_waits(options: Options, now: Progress) -> str | None:
+    """Why the days that are left will not run by themselves, and what to do."""
+    if now.dag_paused:
+        return (
+            f"{options.dag_id} is paused or gone, by somebody or by Airflow after several failed runs in a row: mend "
+            f"the cause and `airflow dags unpause {options.dag_id}`. {_ways(options)}"
+        )
+    if now.paused and not any(day.state == "running" for day in now.days):
+        return f"Backfill {now.id} was paused by somebody. {_ways(options)}"
+    return None
+
+
+def _ways(options: Options) -> str:
+    return f"The same command goes on with it, `airflow dags backfill {options.dag_id} --cancel` gives it up."
+
+
+def _still_runs(now: Progress) -> str:
+    running = [day.name for day in now.days if day.state == "running"]
+    return f"; {names(running)} runs to its end" if running else ""
+
+
 def _give_up(dag_id: str) -> int:
-    facts = dags.dag_facts(dag_id)
-    zone = facts.zone if facts else UTC
-    active = backfills.active_backfill(dag_id, zone)
+    active = internals.active_backfill(dag_id, internals.dag_of(dag_id).zone)
     if active is None:
         raise RefusedError(f"{dag_id} has no active backfill to cancel")
-    backfills.cancel(active.id)
-    running = f"; {names(active.running)} runs to its end" if active.running else ""
-    say(f"Backfill {active.id} of {dag_id} is given up: {count(len(active.waiting))} not started{running}.")
+    internals.cancel(active.id)
+    waiting = count(sum(day.state == "queued" for day in active.days))
+    say(f"Backfill {active.id} of {dag_id} is given up: {waiting} not started{_still_runs(active)}.")
     return 0
 
 
+def say(text: str) -> None:
+    """One line, at once: somebody watches, or a log is written."""
+    print(text, flush=True)
+
+
 @contextmanager
-def _asked_to_stop() -> Iterator[Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that neither falls between two steps. The second one ends at once."""
-    stop = Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[number])
-
-    for number in signals:
-        signal.signal(number, ask)
+def _uninterrupted() -> Iterator[None]:
+    """A Ctrl-C meanwhile waits: it would leave a backfill with some of its days."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)

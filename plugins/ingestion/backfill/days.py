@@ -1,41 +1,34 @@
-"""The days of a backfill, before it runs and while it does, and what to say about them."""
+"""The days of a backfill, and the words for them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, tzinfo
-from enum import StrEnum
+from datetime import datetime, time, tzinfo
+from typing import Any
 
 _MOST_NAMES = 10
-
-
-class Fate(StrEnum):
-    """What a backfill does about one day."""
-
-    NEW = "new"
-    AGAIN = "again"
-    SUCCEEDED = "left alone: already succeeded"
-    FAILED = "left alone: failed earlier, needs --rerun-failed-tasks"
-    MANUAL = "left alone: a manual run has this date, --reset-dagruns runs it as a backfill"
-    RUNNING = "left alone: is running now"
-    UNFINISHED = "left out: not over yet"
+# What is asked of the XComs of a run of this package's pipeline: (task, key).
+XCOMS = (("plan_batch", "files"), ("plan_batch", "rejected"), ("stage", "return_value"), ("merge", "return_value"))
+_COUNTS = ("inserted", "updated", "stale", "duplicate", "quarantined")
 
 
 @dataclass(frozen=True)
 class PlannedDay:
-    """A day of the range, before anything runs."""
+    """A day of the range, before anything runs. `state` is of the run it has."""
 
     name: str
-    over: datetime  # the end of its data interval: from then on it may be backfilled
-    state: str | None  # of the run it has
-    manual: bool  # whether a person started that run, for whatever reason: it need not have loaded this day
+    is_over: bool
+    state: str | None
     attempted: bool  # whether Airflow would run it
 
     @property
-    def fate(self) -> Fate:
-        """What a backfill would do about it."""
+    def fate(self) -> str:
+        """What a backfill does about it."""
+        if not self.is_over:
+            return "left out: not over yet"
         if self.attempted:
-            return Fate.AGAIN if self.state else Fate.NEW
-        return left_alone(self.state, self.manual) if self.state else Fate.UNFINISHED
+            return "again" if self.state else "new"
+        why = {"success": "already succeeded", "failed": "failed earlier, needs --rerun-failed-tasks"}
+        return f"left alone: {why.get(str(self.state), 'is running now')}"
 
 
 @dataclass(frozen=True)
@@ -49,35 +42,16 @@ class Day:
     ended: datetime | None
 
     @property
-    def is_over(self) -> bool:
-        """Whether there is nothing to wait for."""
-        return self.run_id is None or self.state in ("success", "failed")
-
-    @property
-    def was_cancelled(self) -> bool:
-        """Whether it was given up before it started: Airflow marks such a run as failed, but it never ended."""
-        return self.state == "failed" and self.ended is None
-
-    @property
     def outcome(self) -> str:
-        """How it ended."""
+        """How it ended, or how far it is. A run that was given up is failed to Airflow, but never ended."""
         if self.run_id is None:
             return "deleted"
-        return "cancelled" if self.was_cancelled else str(self.state)
+        return "not started" if self.state == "failed" and self.ended is None else str(self.state)
 
-
-def left_alone(state: str, manual: bool) -> Fate:
-    """Why a day whose run is in this state is left alone."""
-    if state == "success" and manual:
-        return Fate.MANUAL
-    return {"success": Fate.SUCCEEDED, "failed": Fate.FAILED}.get(state, Fate.RUNNING)
-
-
-def table(days: Iterable[PlannedDay]) -> list[str]:
-    """One line for each day: what would happen to it."""
-    rows = [(day.name, day.fate.value) for day in days]
-    width = max(len(name) for name, _ in rows)
-    return [f"{name:<{width}}  {fate}" for name, fate in rows]
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self.outcome not in ("queued", "running")
 
 
 def names(days: Sequence[str]) -> str:
@@ -97,21 +71,30 @@ def name_of(moment: datetime, zone: tzinfo) -> str:
     return f"{local:%Y-%m-%d}" if local.time() in (time.min, time.max) else f"{local:%Y-%m-%d %H:%M}"
 
 
-def span(duration: timedelta) -> str:
-    """`8 s`, `3 min 05 s`, `2 h 07 min`."""
-    minutes, seconds = divmod(round(duration.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
-
-
 def totals(days: Sequence[Day]) -> str:
     """How many ended how, the ones that did not succeed by name."""
-    by_outcome: dict[str, list[str]] = {}
+    by_outcome: dict[str, list[str]] = {"success": []}
     for day in days:
         by_outcome.setdefault(day.outcome, []).append(day.name)
-    parts = [f"{len(by_outcome.pop('success', []))} succeeded"]
-    words = {"cancelled": "not started", "queued": "waiting"}
-    parts += [f"{len(found)} {words.get(outcome, outcome)} ({names(found)})" for outcome, found in by_outcome.items()]
-    return ", ".join(parts)
+    succeeded = by_outcome.pop("success")
+    return ", ".join(
+        [
+            f"{len(succeeded)} succeeded",
+            *(f"{len(found)} {what} ({names(found)})" for what, found in by_outcome.items()),
+        ]
+    )
+
+
+def loaded(states: Mapping[str, str | None], xcoms: Mapping[tuple[str, str], Any]) -> str:
+    """What a run of this package's pipeline has loaded, from what its tasks left; empty for a run of another one.
+
+    `states` of the tasks tell which XComs are of this try of theirs.
+    """
+    if states.get("plan_batch") != "success" or not {"stage", "merge", "archive"} <= states.keys():
+        return ""
+    files, rejected, *results = (xcoms.get(key) if states[key[0]] == "success" else None for key in XCOMS)
+    rows = {name: value for result in results for name, value in (result or {}).items()}
+    parts = [count(files, "file")] if files else []
+    parts += [f"{rows[f'rows_{name}']} {name}" for name in _COUNTS if f"rows_{name}" in rows]
+    parts += [f"{count(rejected, 'file')} rejected"] if rejected else []
+    return ", ".join(parts) or "nothing to load"

@@ -1,122 +1,76 @@
 """What a backfill is asked to do, read from the command line."""
 
-import argparse
-import json
-import shlex
-from dataclasses import dataclass
+from argparse import Namespace
 from datetime import date, datetime, time, tzinfo
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-Reprocess = Literal["none", "failed", "completed"]
-MAX_FAILED_DAYS = 3
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Json, ValidationError
 
 
 class RefusedError(Exception):
     """The command ends without having started anything. The message is one line and says what to do."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """The command line, checked as far as it can be without a look at the DAG. `first` and `last` are included."""
+def _moment(text: str | None) -> date | None:
+    for kind in (date, datetime):
+        try:
+            return kind.fromisoformat(text) if text else None
+        except ValueError:
+            continue
+    raise ValueError(f"{text!r} is no date: write it as 2026-11-20 or 2026-11-20T06:00")
 
-    group: str
+
+class Options(BaseModel):
+    """The command line, checked as far as it can be without a look at the DAG. Fields are named as its options."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True, arbitrary_types_allowed=True)
+
     dag_id: str
-    first: date
-    last: date
-    reprocess: Reprocess
-    backwards: bool
-    conf: dict[str, Any] | None
+    start_date: Annotated[Any, BeforeValidator(_moment)]
+    end_date: Annotated[Any, BeforeValidator(_moment)]
+    rerun_failed_tasks: bool
+    reset_dagruns: bool
+    run_backwards: bool
+    conf: Json[dict[str, Any]] | None
     max_active_runs: int
-    max_failed_days: int | None
+    max_failed_days: int
+    continue_on_failures: bool
     dry_run: bool
     yes: bool
 
     @classmethod
-    def of(cls, args: argparse.Namespace, group: str) -> Self:
-        """The options of `airflow <group> backfill`. Raises RefusedError."""
-        if not (args.start_date or args.end_date):
+    def of(cls, args: Namespace) -> Self:
+        """The options given; one date alone is both. Raises RefusedError."""
+        try:
+            options = cls.model_validate(args)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            option = str(problem["loc"][0]).replace("_", "-")
+            raise RefusedError(f"--{option}: {problem['msg'].removeprefix('Value error, ')}") from None
+        first, last = options.start_date or options.end_date, options.end_date or options.start_date
+        if first is None:
             raise RefusedError("which days? Give --start-date and --end-date; one of them alone means that one day")
-        reprocess: Reprocess = "failed" if args.rerun_failed_tasks else "none"
-        return cls(
-            group=group,
-            dag_id=args.dag_id,
-            first=_moment(args.start_date or args.end_date),
-            last=_moment(args.end_date or args.start_date),
-            reprocess="completed" if args.reset_dagruns else reprocess,
-            backwards=args.run_backwards,
-            conf=_conf(args.conf),
-            max_active_runs=args.max_active_runs,
-            max_failed_days=None if args.continue_on_failures else args.max_failed_days,
-            dry_run=args.dry_run,
-            yes=args.yes,
-        )
+        return options.model_copy(update={"start_date": first, "end_date": last})
+
+    @property
+    def reprocess(self) -> Literal["none", "failed", "completed"]:
+        """Which days run that have a run, in Airflow's word."""
+        return "completed" if self.reset_dagruns else "failed" if self.rerun_failed_tasks else "none"
+
+    @property
+    def range(self) -> str:
+        """The range in words."""
+        return f"{self.start_date} to {self.end_date}"
 
     def bounds(self, zone: tzinfo) -> tuple[datetime, datetime]:
         """The first and last moment of the range; a day without a time is the whole day. Raises RefusedError."""
-        first, last = _at(self.first, time.min, zone), _at(self.last, time.max, zone)
+        first, last = _at(self.start_date, time.min, zone), _at(self.end_date, time.max, zone)
         if first > last:
-            raise RefusedError(f"the range is reversed: it starts on {self.first} and ends on {self.last}")
+            raise RefusedError(f"the range is reversed: {self.range}")
         return first, last
-
-    def range(self) -> str:
-        """The range as it was given."""
-        return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
-
-    def command_line(self, *, rerun_failed: bool = False) -> str:
-        """A command that does the same, or runs what failed again."""
-        line = [
-            "airflow",
-            self.group,
-            "backfill",
-            self.dag_id,
-            "-s",
-            self.first.isoformat(),
-            "-e",
-            self.last.isoformat(),
-        ]
-        if rerun_failed or self.reprocess == "failed":
-            line.append("--rerun-failed-tasks")
-        elif self.reprocess == "completed":
-            line.append("--reset-dagruns")
-        if self.backwards:
-            line.append("--run-backwards")
-        if self.conf is not None:
-            line += ["--conf", json.dumps(self.conf)]
-        if self.max_active_runs > 1:
-            line += ["--max-active-runs", str(self.max_active_runs)]
-        if self.max_failed_days is None:
-            line.append("--continue-on-failures")
-        elif self.max_failed_days != MAX_FAILED_DAYS:
-            line += ["--max-failed-days", str(self.max_failed_days)]
-        return shlex.join(line)
-
-
-def _moment(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise RefusedError(f"{text!r} is no date: write it as 2026-11-20 or 2026-11-20T06:00") from None
 
 
 def _at(moment: date, default: time, zone: tzinfo) -> datetime:
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, default)
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
-
-
-def _conf(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        conf = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise RefusedError(
-            f"--conf is no JSON ({error}): quote it for the shell, as in --conf '{{\"key\": 1}}'"
-        ) from None
-    if not isinstance(conf, dict):
-        raise RefusedError("--conf must be a JSON object, as in --conf '{\"key\": 1}'")
-    return conf

@@ -8,9 +8,9 @@ from functools import partial
 
 from google.cloud.storage import Bucket
 
-from ingestion import storage
-from ingestion.intake import StoredObject
-from ingestion.manifest import BatchFile, Manifest, RejectedFile, batch_prefix
+from ingestion.pipeline import storage
+from ingestion.pipeline.intake import StoredObject
+from ingestion.pipeline.manifest import BatchFile, Manifest, RejectedFile, batch_prefix
 
 PARALLEL = 8
 

@@ -7,11 +7,11 @@ from datetime import date, datetime
 
 from google.cloud.storage import Bucket
 
-from ingestion import storage
-from ingestion.feeds import Feed
-from ingestion.intake import Rejection, StoredObject, file_date, loadable, within_limits
-from ingestion.manifest import first_identity
-from ingestion.run_request import Days
+from ingestion.pipeline import storage
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.intake import Rejection, StoredObject, file_date, loadable, within_limits
+from ingestion.pipeline.manifest import first_identity
+from ingestion.pipeline.run_request import Days
 
 
 class TooManyFilesError(ValueError):

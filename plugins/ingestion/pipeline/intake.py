@@ -5,7 +5,7 @@ import io
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from ingestion.feeds import Feed
+from ingestion.pipeline.feeds import Feed
 
 HEAD_BYTES = 64 * 1024
 COMPRESSED = {

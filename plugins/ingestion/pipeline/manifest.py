@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ingestion.feeds import Feed
-from ingestion.run_request import RunType
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.run_request import RunType
 
 ARCHIVED = re.compile(r"(?P<stem>.*)\.(?P<generation>\d+)(?P<suffix>\.[^./]*|)")
 

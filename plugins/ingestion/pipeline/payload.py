@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingestion.settings import Settings
+from ingestion.pipeline.settings import Settings
 
 ENVIRONMENT = {"environment_key": "default", "spec": {"environment_version": "5"}}
 

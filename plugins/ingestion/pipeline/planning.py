@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
 
-from ingestion import storage
-from ingestion.candidates import Candidate, of_days, waiting
-from ingestion.feeds import Feed
-from ingestion.intake import Rejection, StoredObject, header
-from ingestion.manifest import (
+from ingestion.pipeline import storage
+from ingestion.pipeline.candidates import Candidate, of_days, waiting
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.intake import Rejection, StoredObject, header
+from ingestion.pipeline.manifest import (
     BatchFile,
     Manifest,
     RejectedFile,
@@ -19,7 +19,7 @@ from ingestion.manifest import (
     manifest_name,
     tables_of,
 )
-from ingestion.run_request import RunRequest
+from ingestion.pipeline.run_request import RunRequest
 
 PARALLEL = 8
 

@@ -10,7 +10,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from ingestion.intake import HEAD_BYTES, StoredObject
+from ingestion.pipeline.intake import HEAD_BYTES, StoredObject
 
 # google-cloud-storage retries only what it knows to be repeatable; each call below is, for it names a generation.
 RETRY = DEFAULT_RETRY.with_timeout(60)

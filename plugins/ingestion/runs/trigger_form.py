@@ -3,7 +3,7 @@
 from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
-from ingestion.run_request import RunRequest, RunRequestError, run_request
+from ingestion.pipeline.run_request import RunRequest, RunRequestError, run_request
 
 
 def form_fields(prefix: str) -> dict[str, Param]:

@@ -1,1 +1,1 @@
-"""The tasks of a feed's DAG behind `detect_new_files`."""
+"""The tasks of the DAG, each in the file of its name; `stage` and `merge` share submit_job.py."""

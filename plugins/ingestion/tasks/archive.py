@@ -7,9 +7,9 @@ from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.transfers.gcs_to_gcs import GCSToGCSOperator
 from airflow.sdk import Context
 
-from ingestion.archiving import archive
-from ingestion.feeds import Feed
-from ingestion.planning import read_manifest
+from ingestion.pipeline.archiving import archive
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.planning import read_manifest
 
 
 class ArchiveFilesOperator(GCSToGCSOperator):

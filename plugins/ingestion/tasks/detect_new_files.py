@@ -17,9 +17,9 @@ from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEve
 from asgiref.sync import sync_to_async
 from gcloud.aio.storage import Bucket
 
-from ingestion.feeds import Feed
-from ingestion.intake import loadable
-from ingestion.trigger_form import request_of
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.intake import loadable
+from ingestion.runs.trigger_form import request_of
 
 # A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
 FAILED_LOOKS = 3

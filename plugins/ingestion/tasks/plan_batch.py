@@ -9,11 +9,11 @@ from airflow.sdk import BaseBranchOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion import alerts
-from ingestion.candidates import TooManyFilesError
-from ingestion.feeds import Feed
-from ingestion.manifest import Manifest, manifest_name, new_batch_id
-from ingestion.planning import Planner, plan
-from ingestion.trigger_form import request_of
+from ingestion.pipeline.candidates import TooManyFilesError
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.manifest import Manifest, manifest_name, new_batch_id
+from ingestion.pipeline.planning import Planner, plan
+from ingestion.runs.trigger_form import request_of
 
 
 class PlanBatchOperator(BaseBranchOperator):

@@ -11,8 +11,6 @@ from airflow.providers.databricks.operators.databricks import DatabricksSubmitRu
 from airflow.providers.databricks.utils.databricks import extract_failed_task_errors
 from airflow.sdk import Context
 
-from ingestion import alerts
-
 RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 # More finished runs of one step of one batch than anybody clears by hand.
 MAX_SUBMISSIONS = 100
@@ -20,8 +18,6 @@ MAX_SUBMISSIONS = 100
 # wait costs few requests and adds little to any run.
 SHORTEST_PAUSE_SECONDS = 0.2
 PAUSE_SHARE = 0.05
-# XCom: the batch that a run on Databricks has really done, whatever state the task was given by hand.
-DONE_BATCH = "done_batch"
 
 
 class SubmitOnceHook(DatabricksHook):
@@ -50,16 +46,14 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
     worker.
 
     :param batch_id: of the batch the job works on (templated); counts of another batch are not taken for this one's
-    :param bad_row_share: share of quarantined rows above which people are alerted
     :param wait_seconds: time to wait in the worker; 0 defers at once
     """
 
     template_fields = (*DatabricksSubmitRunOperator.template_fields, "batch_id")
 
-    def __init__(self, *, batch_id: str, bad_row_share: float, wait_seconds: float = 0, **kwargs: Any) -> None:
+    def __init__(self, *, batch_id: str, wait_seconds: float = 0, **kwargs: Any) -> None:
         super().__init__(deferrable=True, **kwargs)
         self.batch_id = batch_id
-        self.bad_row_share = bad_row_share
         self.wait_seconds = wait_seconds
         self._counts: dict[str, Any] | None = None
 
@@ -108,13 +102,9 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
         state = RunState.from_json(event["run_state"])
         if not state.is_successful:
             raise AirflowException(_failure(self.task_id, state, event))
-        context["ti"].xcom_push(key=DONE_BATCH, value=self.batch_id)
         self._counts = self._result(event["run_id"])
         if self._counts:
             self.log.info("Counts: %s", self._counts)
-            for asset in self.outlets:
-                context["outlet_events"][asset].extra.update(_numbers(self._counts))
-            self._alert_bad_rows(context, self._counts)
         return self._counts
 
     def _result(self, run_id: int) -> dict[str, Any] | None:
@@ -131,17 +121,6 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
         if not mine:
             self.log.warning("The run succeeded but printed no INGESTION_RESULT of this batch, so there are no counts")
         return mine[-1] if mine else None
-
-    def _alert_bad_rows(self, context: Context, counts: dict[str, Any]) -> None:
-        bad, read = counts.get("rows_quarantined", 0), counts.get("rows_read", 0)
-        if read and bad / read > self.bad_row_share:
-            reasons = [f"{count} x {reason}" for reason, count in counts.get("reasons", {}).items()]
-            subject = f"{self.dag_id}: {bad} of {read} rows quarantined, more than {self.bad_row_share:.1%}"
-            alerts.tell(context, subject, [*reasons, f"batch {self.batch_id}"])
-
-
-def _numbers(counts: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in counts.items() if isinstance(value, int | str)}
 
 
 def _failure(task_id: str, state: RunState, event: dict[str, Any]) -> str:

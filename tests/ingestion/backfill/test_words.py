@@ -10,8 +10,7 @@ import pytest
 from airflow.cli import cli_config
 
 from ingestion import cli
-from ingestion.backfill.days import Day, Fate, PlannedDay, name_of, names, span, totals
-from ingestion.backfill.loads import loaded
+from ingestion.backfill.days import Day, PlannedDay, loaded, name_of, names, totals
 from ingestion.backfill.options import Options, RefusedError
 from tests.conftest import REPO
 
@@ -23,7 +22,7 @@ def options(*argv: str) -> Options:
     parser = argparse.ArgumentParser()
     for arg in cli.backfill_command().args:
         arg.add_to_parser(parser)
-    return Options.of(parser.parse_args(["a_dag", *argv]), group="dags")
+    return Options.of(parser.parse_args(["a_dag", *argv]))
 
 
 @pytest.mark.parametrize("argv", [["-s", "2026-10-03"], ["-e", "2026-10-03"]])
@@ -44,38 +43,25 @@ def test_a_reversed_range_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "argv",
+    ("state", "is_over", "attempted", "fate"),
     [
-        "-s 2026-10-03 -e 2026-10-03",
-        "-s 2026-10-03 -e 2026-10-04 --reset-dagruns --run-backwards --max-active-runs 2 --continue-on-failures",
-        "-s 2026-10-03T06:00:00 -e 2026-10-04 --rerun-failed-tasks --conf {} --max-failed-days 5",
+        (None, True, True, "new"),
+        ("failed", True, True, "again"),
+        ("success", True, False, "left alone: already succeeded"),
+        ("failed", True, False, "left alone: failed earlier, needs --rerun-failed-tasks"),
+        ("queued", True, False, "left alone: is running now"),
+        (None, False, False, "left out: not over yet"),
     ],
 )
-def test_the_command_that_is_named_to_go_on_is_the_same(argv: str) -> None:
-    asked = options(*argv.split())
-    assert asked.command_line() == f"airflow dags backfill a_dag {argv}".replace("{}", "'{}'")
-
-
-def test_what_failed_is_run_again_instead_of_everything() -> None:
-    line = options("-s", "2026-10-03", "--reset-dagruns").command_line(rerun_failed=True)
-    assert line == "airflow dags backfill a_dag -s 2026-10-03 -e 2026-10-03 --rerun-failed-tasks"
+def test_what_happens_to_a_day(state: str | None, is_over: bool, attempted: bool, fate: str) -> None:
+    assert PlannedDay("2026-10-03", is_over, state, attempted).fate == fate
 
 
 @pytest.mark.parametrize(
-    ("state", "manual", "attempted", "fate"),
-    [
-        (None, False, True, Fate.NEW),
-        ("failed", False, True, Fate.AGAIN),
-        ("success", True, True, Fate.AGAIN),
-        ("success", False, False, Fate.SUCCEEDED),
-        ("success", True, False, Fate.MANUAL),
-        ("failed", True, False, Fate.FAILED),
-        ("queued", False, False, Fate.RUNNING),
-        (None, False, False, Fate.UNFINISHED),
-    ],
+    ("argv", "reprocess"), [([], "none"), (["--rerun-failed-tasks"], "failed"), (["--reset-dagruns"], "completed")]
 )
-def test_what_happens_to_a_day(state: str | None, manual: bool, attempted: bool, fate: Fate) -> None:
-    assert PlannedDay("2026-10-03", NOON, state, manual, attempted).fate is fate
+def test_which_days_run_again(argv: list[str], reprocess: str) -> None:
+    assert options("-s", "2026-10-03", *argv).reprocess == reprocess
 
 
 def test_totals_name_every_day_that_did_not_succeed() -> None:
@@ -92,7 +78,6 @@ def test_many_days_are_counted_and_moments_are_named_in_the_dags_time_zone() -> 
     assert names([str(day) for day in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
     assert name_of(datetime(2026, 10, 2, 22, tzinfo=UTC), BERLIN) == "2026-10-03"
     assert name_of(datetime(2026, 10, 3, 4, 30, tzinfo=UTC), BERLIN) == "2026-10-03 06:30"
-    assert [span(timedelta(seconds=n)) for n in (8, 185, 7620)] == ["8 s", "3 min 05 s", "2 h 07 min"]
 
 
 COUNTS = {"rows_inserted": 3, "rows_updated": 1, "rows_stale": 0, "rows_duplicate": 2}
@@ -107,7 +92,7 @@ XCOMS = {
 def test_what_a_run_of_the_pipeline_has_loaded() -> None:
     done = dict.fromkeys(("plan_batch", "stage", "merge", "archive"), "success")
     assert loaded(done, XCOMS) == (
-        "2 files, rows: 3 inserted, 1 updated, 0 stale, 2 duplicate, 4 quarantined, 1 file rejected"
+        "2 files, 3 inserted, 1 updated, 0 stale, 2 duplicate, 4 quarantined, 1 file rejected"
     )
     # XComs of the try before outlive it until their task runs again.
     skipped = done | {"stage": "skipped", "merge": "skipped"}

@@ -4,10 +4,10 @@ from datetime import date
 
 from google.cloud.storage import Bucket
 
-from ingestion.feeds import Feed
-from ingestion.manifest import Manifest
-from ingestion.planning import Planner, plan
-from ingestion.run_request import Days, RunRequest
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.manifest import Manifest
+from ingestion.pipeline.planning import Planner, plan
+from ingestion.pipeline.run_request import Days, RunRequest
 
 HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
 NAME = "source/order_tracking_2026_11_20.csv"

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from google.cloud.storage import Blob, Bucket
 
-from ingestion import storage
-from ingestion.archiving import ArchiveError, archive, restore_inputs
-from ingestion.feeds import Feed
-from tests.ingestion.batches import ARCHIVED, FIRST, NAME, SECOND, must_plan, names, put
+from ingestion.pipeline import storage
+from ingestion.pipeline.archiving import ArchiveError, archive, restore_inputs
+from ingestion.pipeline.feeds import Feed
+from tests.ingestion.pipeline.batches import ARCHIVED, FIRST, NAME, SECOND, must_plan, names, put
 
 
 def test_archive_moves_the_merged_generation_and_leaves_a_newer_one(bucket: Bucket, feed: Feed) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ingestion.feeds import Feed, FeedError, load_feed
+from ingestion.pipeline.feeds import Feed, FeedError, load_feed
 
 MINIMAL = {
     "description": "a test",

@@ -4,8 +4,16 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ingestion.feeds import Column, Csv, Feed, Limits
-from ingestion.intake import HEAD_BYTES, Rejection, StoredObject, file_date, header, unrecognised, within_limits
+from ingestion.pipeline.feeds import Column, Csv, Feed, Limits
+from ingestion.pipeline.intake import (
+    HEAD_BYTES,
+    Rejection,
+    StoredObject,
+    file_date,
+    header,
+    unrecognised,
+    within_limits,
+)
 
 COLUMNS = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp"
 NAMES = COLUMNS.split(",")

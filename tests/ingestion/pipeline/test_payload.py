@@ -1,7 +1,7 @@
 """What is sent to `runs/submit` for each compute and source of scripts, by hand from the API's reference."""
 
-from ingestion.payload import submit_payload
-from ingestion.settings import load_settings
+from ingestion.pipeline.payload import submit_payload
+from ingestion.pipeline.settings import load_settings
 
 JOBS = {"INGESTION_JOBS": "/Workspace/Shared/ingestion/spark_jobs/", "INGESTION_RUN_TIMEOUT_SECONDS": "600"}
 GIT = {"INGESTION_GIT_URL": "https://github.com/example/pipeline", "INGESTION_GIT_REF": "tag:v1.2"}

@@ -6,14 +6,25 @@ from datetime import UTC, datetime
 import pytest
 from google.cloud.storage import Bucket
 
-from ingestion import storage
-from ingestion.archiving import archive
-from ingestion.candidates import TooManyFilesError
-from ingestion.feeds import Feed
-from ingestion.intake import StoredObject
-from ingestion.manifest import first_identity, new_batch_id
-from ingestion.planning import NoManifestError, UnreadableError, read_manifest
-from tests.ingestion.batches import ARCHIVED, FIRST, HEADER, NAME, SECOND, must_plan, names, november, planned, put
+from ingestion.pipeline import storage
+from ingestion.pipeline.archiving import archive
+from ingestion.pipeline.candidates import TooManyFilesError
+from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.intake import StoredObject
+from ingestion.pipeline.manifest import first_identity, new_batch_id
+from ingestion.pipeline.planning import NoManifestError, UnreadableError, read_manifest
+from tests.ingestion.pipeline.batches import (
+    ARCHIVED,
+    FIRST,
+    HEADER,
+    NAME,
+    SECOND,
+    must_plan,
+    names,
+    november,
+    planned,
+    put,
+)
 
 
 def test_nothing_to_load_writes_nothing(bucket: Bucket, feed: Feed) -> None:

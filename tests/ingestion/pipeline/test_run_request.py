@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.run_request import Days, RunRequestError, run_request
+from ingestion.pipeline.run_request import Days, RunRequestError, run_request
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EMPTY = {"reload_from": None, "reload_to": None, "max_files": None}

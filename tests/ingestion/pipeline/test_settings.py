@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingestion.settings import SettingsError, load_settings
+from ingestion.pipeline.settings import SettingsError, load_settings
 
 JOBS = {"INGESTION_JOBS": "/Workspace/Shared/ingestion/spark_jobs"}
 GIT = {"INGESTION_GIT_URL": "https://github.com/example/pipeline", "INGESTION_GIT_REF": "tag:v1.2"}

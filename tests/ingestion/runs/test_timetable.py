@@ -6,7 +6,7 @@ import pendulum
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
-from ingestion.timetable import FileArrivalTimetable
+from ingestion.runs.timetable import FileArrivalTimetable
 
 START = pendulum.datetime(2020, 1, 1)
 NOW = pendulum.datetime(2026, 11, 22, 9, 30)

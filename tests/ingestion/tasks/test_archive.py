@@ -5,9 +5,9 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 from google.cloud.storage import Bucket
 
-from ingestion.feeds import Feed
-from ingestion.operators.archive_files import ArchiveFilesOperator
-from tests.ingestion.test_batch import FIRST, NAME, must_plan, names, put
+from ingestion.pipeline.feeds import Feed
+from ingestion.tasks.archive import ArchiveFilesOperator
+from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, names, put
 
 pytestmark = pytest.mark.usefixtures("bucket_environment")
 

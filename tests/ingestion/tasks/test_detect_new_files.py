@@ -21,9 +21,9 @@ from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEve
 from gcloud.aio.storage import Bucket as StorageBucket
 from google.cloud.storage import Bucket
 
-from ingestion import sensor
-from ingestion.feeds import Feed
-from ingestion.sensor import NewFilesSensor, NewFilesTrigger, another_run_waits
+from ingestion.pipeline.feeds import Feed
+from ingestion.tasks import detect_new_files
+from ingestion.tasks.detect_new_files import NewFilesSensor, NewFilesTrigger, another_run_waits
 
 NAME = "source/order_tracking_2026_11_20.csv"
 LIMIT_SECONDS = 20
@@ -32,7 +32,7 @@ LIMIT_SECONDS = 20
 @pytest.fixture(autouse=True)
 def airflow(bucket_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection, and no other run queued."""
-    monkeypatch.setattr(sensor, "another_run_waits", lambda dag_id: False)
+    monkeypatch.setattr(detect_new_files, "another_run_waits", lambda dag_id: False)
 
 
 def new_sensor(feed: Feed, bucket: str) -> NewFilesSensor:
@@ -126,7 +126,7 @@ def test_a_waiting_run_makes_way_and_says_so(
     feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trigger = waiting_trigger(feed, bucket.name)
-    monkeypatch.setattr(sensor, "another_run_waits", lambda dag_id: dag_id == "order_tracking")
+    monkeypatch.setattr(detect_new_files, "another_run_waits", lambda dag_id: dag_id == "order_tracking")
     assert first_event(trigger) == TaskSkippedEvent()
     assert "this one makes way" in capsys.readouterr().out  # of Airflow's logger, which is not Python's
 
@@ -148,7 +148,7 @@ def test_a_live_run_makes_way_for_all_but_backfill_runs(
     def count(dag_id: str, states: list[str], run_ids: list[str] | None = None) -> int:
         return len(queued) if run_ids is None else len(set(queued) & set(run_ids))
 
-    monkeypatch.setattr(sensor.RuntimeTaskInstance, "get_dr_count", count)
+    monkeypatch.setattr(detect_new_files.RuntimeTaskInstance, "get_dr_count", count)
     assert another_run_waits("order_tracking") is waits
 
 
@@ -161,7 +161,7 @@ def test_a_backfill_run_that_starts_between_two_counts_is_no_manual_one(monkeypa
             del queued[1:]
         return found
 
-    monkeypatch.setattr(sensor.RuntimeTaskInstance, "get_dr_count", count)
+    monkeypatch.setattr(detect_new_files.RuntimeTaskInstance, "get_dr_count", count)
     assert another_run_waits("order_tracking") is False
 
 

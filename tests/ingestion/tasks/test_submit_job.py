@@ -1,7 +1,5 @@
-"""The operator of stage and merge against the Databricks service: its counts, alerts, failures and resubmissions."""
+"""What the operators of stage and merge share, against the Databricks service: counts, failures and resubmissions."""
 
-import json
-import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -11,21 +9,14 @@ from typing import Any
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow.sdk import Asset
 
-from ingestion.operators.submit_job import SubmitJobOperator
+from ingestion.tasks.submit_job import SubmitJobOperator
+from tests.ingestion.tasks.conftest import printing
 from tests.local.databricks.harness import Service, payload, wait_for
 from tests.operators import execute_deferred, new_context
 
-ASSET = Asset("orders.order_tracking")
 IN_THE_WORKER = 60  # seconds to wait there; no run of these tests takes half of that
 COUNTS = {"batch_id": "b1", "rows_read": 200, "rows_quarantined": 2, "reasons": {"status: missing": 2}}
-
-
-@pytest.fixture(autouse=True)
-def connection(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_DATABRICKS_DEFAULT", service.connection())
-    monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared")
 
 
 def job(
@@ -33,7 +24,6 @@ def job(
     text: str,
     token: str,
     name: str = "try 1",
-    bad_row_share: float = 0.01,
     wait_seconds: float = 0,
 ) -> SubmitJobOperator:
     return SubmitJobOperator(
@@ -42,15 +32,9 @@ def job(
         run_name=name,
         idempotency_token=token,
         batch_id="b1",
-        bad_row_share=bad_row_share,
         wait_seconds=wait_seconds,
         polling_period_seconds=1,
-        outlets=[ASSET],
     )
-
-
-def printing(*results: dict[str, Any]) -> str:
-    return "\n".join(f"print({'INGESTION_RESULT ' + json.dumps(result)!r})" for result in results)
 
 
 def execute(operator: SubmitJobOperator, context: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever it returns
@@ -59,54 +43,38 @@ def execute(operator: SubmitJobOperator, context: dict[str, Any]) -> Any:  # noq
     return operator.execute(context) if ends_in_the_worker else execute_deferred(operator, context)
 
 
-def run(operator: SubmitJobOperator) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Execute it; returns its result, what it left for other tasks, and what it told of the table."""
-    context = new_context(ASSET)
-    result = execute(operator, context)
-    return result, context["ti"].xcom, context["outlet_events"][ASSET].extra
+def run(operator: SubmitJobOperator) -> tuple[Any, dict[str, Any]]:
+    """Execute it; returns its result and what it left for other tasks."""
+    context = new_context()
+    return execute(operator, context), context["ti"].xcom
 
 
 @pytest.mark.parametrize("wait_seconds", [0, 0.1, IN_THE_WORKER])
 def test_the_last_counts_of_its_batch_are_its_result(service: Service, wait_seconds: float) -> None:
     first, other = COUNTS | {"rows_read": 1}, COUNTS | {"batch_id": "b2", "rows_read": 3}
     text = printing(first, COUNTS, other)
-    result, xcom, told = run(job(service, text, f"counts-{wait_seconds}", wait_seconds=wait_seconds))
+    result, _ = run(job(service, text, f"counts-{wait_seconds}", wait_seconds=wait_seconds))
     assert result == COUNTS
-    assert xcom["done_batch"] == "b1"
-    assert told == {"batch_id": "b1", "rows_read": 200, "rows_quarantined": 2}
 
 
 @pytest.mark.parametrize("output", ["", 'print(\'INGESTION_RESULT {"batch_id": "b1\')', printing({"batch_id": "b2"})])
 def test_a_run_without_readable_counts_is_still_a_success(
     service: Service, output: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result, xcom, told = run(job(service, output, f"none-{len(output)}"))
-    assert (result, xcom["done_batch"], told) == (None, "b1", {})
+    result, _ = run(job(service, output, f"none-{len(output)}"))
+    assert result is None
     assert "so there are no counts" in capsys.readouterr().out  # of Airflow's logger, which is not Python's
-
-
-@pytest.mark.parametrize(("limit", "alerted"), [(0.0099, True), (0.01, False)])
-def test_more_bad_rows_than_the_feed_allows_are_told(
-    service: Service, limit: float, alerted: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        result, _, _ = run(job(service, printing(COUNTS), f"share-{limit}", bad_row_share=limit))
-    assert result == COUNTS
-    assert ("2 of 200 rows quarantined" in caplog.text) is alerted
-    assert ("2 x status: missing" in caplog.text) is alerted
 
 
 @pytest.mark.parametrize("wait_seconds", [0, IN_THE_WORKER])
 def test_a_failed_run_fails_the_task_in_the_words_of_the_job(service: Service, wait_seconds: float) -> None:
-    context = new_context(ASSET)
     text = "raise ValueError('file 3: the header is not its own')"
     operator = job(service, text, f"failing-{wait_seconds}", wait_seconds=wait_seconds)
     with pytest.raises(
         AirflowException, match=r"stage failed on Databricks \(FAILED\): .*file 3.* Log: http://127"
     ) as told:
-        execute(operator, context)
+        execute(operator, new_context())
     assert told.value.__context__ is None  # no story of a deferral around it
-    assert "done_batch" not in context["ti"].xcom
 
 
 @pytest.fixture
@@ -131,7 +99,7 @@ def test_a_task_killed_while_it_waits_cancels_its_run(
     with ThreadPoolExecutor() as pool:  # waits for its end: the signal would end the tests if it came after this one
         killed = pool.submit(kill_when_it_runs)
         with pytest.raises(AirflowException, match=r"stage failed on Databricks \(CANCELED\)"):
-            operator.execute(new_context(ASSET))
+            operator.execute(new_context())
         killed.result()
 
 
@@ -151,18 +119,18 @@ def test_a_short_outage_costs_a_waiting_task_nothing(service: Service, monkeypat
         return wait()
 
     monkeypatch.setattr(operator, "_wait", wait_through_an_outage)
-    result, _, _ = run(operator)
+    result, _ = run(operator)
     assert result == COUNTS
     assert len(looks) > 1
 
 
 def test_a_run_that_is_still_active_is_taken_over_and_a_finished_one_is_not(service: Service) -> None:
     slow = job(service, "time.sleep(3)", "slow")
-    _, first, _ = run(slow)
+    _, first = run(slow)
     lost = service.submit(
         payload(service.script("lost.py", "import time; time.sleep(5)"), idempotency_token="slow-1", run_name="try 2")
     )
-    _, third, _ = run(job(service, "", "slow", name="try 3"))
+    _, third = run(job(service, "", "slow", name="try 3"))
     assert third["run_id"] == lost  # "slow-0" is over and not its own, "slow-1" is active
-    _, fourth, _ = run(job(service, "", "slow", name="try 4"))
+    _, fourth = run(job(service, "", "slow", name="try 4"))
     assert fourth["run_id"] not in (first["run_id"], lost)

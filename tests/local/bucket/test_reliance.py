@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from google.cloud.storage import Bucket
 
-from ingestion import storage
+from ingestion.pipeline import storage
 from local.stack.home import REPO
 from tests.local.bucket.test_objects import found, names, put
 

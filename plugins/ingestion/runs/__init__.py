@@ -1,0 +1,1 @@
+"""When a run begins, and what a person can ask of one."""

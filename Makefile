@@ -51,9 +51,12 @@ lint: install ## ruff: rules and formatting
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 
-lock: install ## make requirements.lock from requirements.txt
-	@.venv/bin/uv pip compile requirements.txt --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock
+LOCK := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" --quiet
+
+lock: install ## make requirements.lock from requirements.txt, and local/tools.lock
+	@$(LOCK) requirements.txt --output-file requirements.lock
+	@$(LOCK) local/tools.in --output-file local/tools.lock
 
 mutants: install ## sabotage the code, one fault at a time: each must turn its named test red
 	@$(PY) -m tests.mutants

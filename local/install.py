@@ -240,9 +240,14 @@ def install_jars() -> None:
         ivy = next((VENV / "lib").glob("python*/site-packages/pyspark/jars/ivy-*.jar"))
         pattern = f"{scratch}/[artifact]-[revision](-[classifier]).[ext]"
         files = ["-settings", CHECKSUMS.with_name("settings.xml"), "-ivy", CHECKSUMS.with_name("ivy.xml")]
+        java = [java_command()]
+        if java_command() == str(OWN_JAVA):
+            trusted = Path(scratch) / "trusted.p12"
+            run("let Java trust what this machine trusts", [PYTHON, "-m", "local.java_certificates", trusted])
+            java.append(f"-Djavax.net.ssl.trustStore={trusted}")
         run(
             "fetch the jars of Delta and gs:// (48 MB)",
-            [java_command(), "-jar", ivy, "-error", *files, "-cache", f"{scratch}/cache", "-retrieve", pattern],
+            [*java, "-jar", ivy, "-error", *files, "-cache", f"{scratch}/cache", "-retrieve", pattern],
         )
         for name, wanted in jar_checksums().items():
             path = Path(scratch) / name
@@ -305,6 +310,7 @@ def run(what: str, command: list[object], settings: dict[str, str] | None = None
         check=False,
     )
     if done.returncode:
+        say(f"  {what}: failed")  # at once: what runs beside it is waited for
         raise InstallError(f"could not {what}:\n{done.stdout[-3000:]}")
     say(f"  {what}: {time.monotonic() - began:.0f} s")
 

@@ -47,9 +47,10 @@ reset: install ## stop the stack and forget its data; what is installed stays
 env: ## write .env, with fresh secrets, for docker compose
 	@$(PYTHON) local/compose_env.py
 
-lint: install ## ruff: rules and formatting
+lint: install ## ruff: rules and formatting; zizmor: the workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/zizmor --offline --quiet --no-progress .github
 
 LOCK := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet

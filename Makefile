@@ -50,7 +50,7 @@ env: ## write .env, with fresh secrets, for docker compose
 lint: install ## ruff: rules and formatting; zizmor: the workflows
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/zizmor --offline --quiet --no-progress .github
+	@.venv/bin/zizmor --offline --strict-collection --quiet --no-progress .github
 
 LOCK := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" --quiet

@@ -9,7 +9,7 @@ AS :=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak up down status put show reset env lint lock mutants bench
+.PHONY: help install demo test soak up down status put show reset env lint lock mutants bench pictures
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,3 +64,7 @@ mutants: install ## sabotage the code, one fault at a time: each must turn its n
 
 bench: install ## the jobs beside their peers, into bench/results (SIZE=full, ARGS="--only S3"); see bench/README.md
 	@$(PY) -m bench --size $(or $(SIZE),small) $(ARGS)
+
+pictures: install ## the pictures of README.md, of the stack that `make demo KEEP=1` left running (needs chromium)
+	@UV_SYSTEM_CERTS=true .venv/bin/uv pip install --quiet --target .local/pictures playwright==1.65.2
+	@PYTHONPATH=.local/pictures $(PY) -m local.pictures

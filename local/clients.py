@@ -49,11 +49,16 @@ def rows(table: Path, order: str, limit: int | None = None) -> tuple[list[dict[s
     return pyarrow.table(found.read_all()).to_pylist(), count
 
 
-def log_in(url: str, password: str) -> httpx.Client:
-    """A client of the REST API of the Airflow at this URL, logged in as its only user."""
+def token(url: str, password: str) -> str:
+    """What the only user of the Airflow at this URL shows to be let in."""
     login = {"username": "admin", "password": password}
     answer = httpx.post(f"{url}/auth/token", json=login, timeout=30, trust_env=False).raise_for_status()
-    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    return answer.json()["access_token"]
+
+
+def log_in(url: str, password: str) -> httpx.Client:
+    """A client of the REST API of the Airflow at this URL, logged in as its only user."""
+    headers = {"Authorization": f"Bearer {token(url, password)}"}
     return httpx.Client(base_url=f"{url}/api/v2", headers=headers, timeout=30, trust_env=False)
 
 

@@ -1,12 +1,8 @@
 """The jobs with the Python of the oldest runtime promised: a Spark 4.0 client, as on Databricks runtime 17.3."""
 
-import hashlib
 import json
 import re
-import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from local.stack.home import CACHE
 from tests.conftest import REPO, SparkRemote
 from tests.oracle import Delivery, expected_target
 from tests.spark_jobs.conftest import HEADER, Lake, order
 from tests.spark_jobs.test_entries import run
-from tests.uv import uv
+from tests.uv import environment
 
 REQUIREMENTS = Path(__file__).with_name("oldest_client.txt")
 MISSING = """
@@ -34,22 +29,8 @@ Jobs = Callable[[str], list[dict[str, Any]]]
 
 @pytest.fixture(scope="session")
 def oldest_client() -> Path:
-    """The Python of an environment with the oldest client alone, made once and kept."""
-    wanted = REQUIREMENTS.read_bytes() + f"{sys.base_prefix} {sys.version_info[:2]}".encode()
-    home = CACHE / f"oldest-client-{hashlib.sha256(wanted).hexdigest()[:16]}"
-    if not home.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f"{home.name}.", suffix=".tmp", dir=CACHE))
-        try:
-            uv("venv", "--python", sys.executable, draft)
-            uv("pip", "install", "--python", draft / "bin" / "python", "--require-hashes", "-r", REQUIREMENTS)
-            draft.rename(home)
-        except OSError:
-            if not home.exists():  # else another session made it meanwhile
-                raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    return home / "bin" / "python"
+    """The Python of an environment with the oldest client alone."""
+    return environment(REQUIREMENTS)
 
 
 @pytest.fixture

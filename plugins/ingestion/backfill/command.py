@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from threading import Event
 
 from ingestion.backfill import internals
 from ingestion.backfill.days import Day, PlannedDay, count, name_of, names, totals
@@ -42,29 +43,22 @@ def _run(options: Options) -> int:
         raise RefusedError(obstacle)
     if active is None:
         _confirm(options, planned)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a SIGTERM is a Ctrl-C
-    with _uninterrupted():
+    with _asked_to_stop() as stop:
         if active is None:
             backfill_id = internals.create(options, dag.zone)
         else:
             backfill_id = active.id
             internals.set_paused(backfill_id, False)
-    now = internals.progress(backfill_id, dag.zone)
-    say(
-        f"Backfill {backfill_id} of {options.dag_id}{' goes on' if active else ''}: "
-        f"{count(sum(not day.is_over for day in now.days))} to run, {options.range}"
-    )
-    others = [day for day in planned if day.name not in {run.name for run in now.days}]
-    for day in others:
-        say(f"{day.name}  {day.fate}")
-    try:
-        whole = _follow(options, dag, backfill_id)
-    except KeyboardInterrupt:
-        internals.set_paused(backfill_id, True)
         now = internals.progress(backfill_id, dag.zone)
-        say(f"Interrupted: backfill {backfill_id} is paused{_still_runs(now)}. {_ways(options)}")
-        return INTERRUPTED
-    return int(not whole or any(day.is_over and day.state != "success" for day in others))
+        say(
+            f"Backfill {backfill_id} of {options.dag_id}{' goes on' if active else ''}: "
+            f"{count(sum(not day.is_over for day in now.days))} to run, {options.range}"
+        )
+        others = [day for day in planned if day.name not in {run.name for run in now.days}]
+        for day in others:
+            say(f"{day.name}  {day.fate}")
+        code = _follow(options, dag, backfill_id, stop)
+    return code or int(any(day.is_over and day.state != "success" for day in others))
 
 
 def _obstacles(options: Options, dag: Dag, active: Progress | None) -> Iterator[str]:
@@ -103,8 +97,8 @@ def _confirm(options: Options, planned: list[PlannedDay]) -> None:
         raise RefusedError("nothing was cleared")
 
 
-def _follow(options: Options, dag: Dag, backfill_id: int) -> bool:
-    """Wait until all its days have ended or it cannot go on; returns whether all have succeeded."""
+def _follow(options: Options, dag: Dag, backfill_id: int, stop: Event) -> int:
+    """Wait until all its days have ended, it cannot go on, or it is asked to stop; returns the exit code."""
     began, alive = time.monotonic(), True
     told: dict[str, datetime | None] = {}
     while True:
@@ -122,15 +116,18 @@ def _follow(options: Options, dag: Dag, backfill_id: int) -> bool:
             say(f"Stopped after {count(failed, 'failed day')}: no other day starts{_still_runs(now)}.")
         elif reason := _why_it_waits(options, now):
             say(f"{totals(now.days)}. {reason}")
-            return False
-        else:
-            time.sleep(POLL_SECONDS)
+            return 1
+        elif stop.wait(POLL_SECONDS):
+            internals.set_paused(backfill_id, True)
+            now = internals.progress(backfill_id, dag.zone)
+            say(f"Interrupted: backfill {backfill_id} is paused{_still_runs(now)}. {_ways(options)}")
+            return INTERRUPTED
     internals.close_finished(options.dag_id)
     say(f"Backfill {backfill_id}: {totals(now.days)} in {time.monotonic() - began:.0f} s.")
-    if whole := all(day.outcome == "success" for day in now.days):
-        return whole
+    if all(day.outcome == "success" for day in now.days):
+        return 0
     say("When the cause is mended, the same command with --rerun-failed-tasks runs what failed.")
-    return False
+    return 1
 
 
 def _tell_ended(options: Options, now: Progress, told: dict[str, datetime | None]) -> None:
@@ -185,11 +182,12 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """A Ctrl-C meanwhile waits: it would leave a backfill with some of its days."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+def _asked_to_stop() -> Iterator[Event]:
+    """An event that Ctrl-C or SIGTERM sets: an interruption would fall into a step, or into Airflow's database."""
+    stop = Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield stop
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        for number, handler in before.items():
+            signal.signal(number, handler)

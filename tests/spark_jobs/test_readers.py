@@ -20,7 +20,7 @@ LINES = dict(re.findall(r"^([\w-]+)[^\n]*[,:][^\n]*(?:\n[^\n]+)*\n\n```python\n(
 SETUP = {
     "Polars": ("import polars", "rows.to_dicts()"),
     "DuckDB": (
-        "import duckdb, duckdb_ext\ncon = duckdb_ext.init(duckdb.connect(), allow_unsigned_extensions=False)",
+        "import duckdb, duckdb_ext\ncon = duckdb_ext.init(duckdb.connect())",
         "rows.to_arrow_table().to_pylist()",
     ),
     "delta-rs": ("import deltalake, pyarrow", "pyarrow.table(rows).to_pylist()"),

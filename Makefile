@@ -15,7 +15,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## install what is missing into .venv and .local (the others do it first where they need it)
-	@$(PYTHON) local/install.py
+	@$(PYTHON) -m local.install
 
 demo: install ## the whole pipeline at work: two days of files, from bucket to table (KEEP=1 leaves it running)
 	@$(PY) -m local.demo $(if $(KEEP),--keep)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from bench.environment import REPO
-from local.install import java_command, output_of
+from local.toolchain import found_java
 
 _PACKAGES = ("pyspark", "deltalake", "dlt", "polars", "duckdb", "pyarrow")
 
@@ -38,7 +38,7 @@ def _processor() -> str:
 
 
 def _java() -> str:
-    found = re.search(r'version "([^"]+)"', output_of([java_command(), "-version"]))
+    found = re.search(r'version "([^"]+)"', found_java()[1])
     return found.group(1) if found else "unknown"
 
 

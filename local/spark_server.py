@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyspark
 
-from local.install import java_command
+from local.toolchain import java_command
 
 LOOPBACK = "127.0.0.1"
 SUBMIT_CLASS = "org.apache.spark.deploy.SparkSubmit"

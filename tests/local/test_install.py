@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local import install
+from local import install, toolchain
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -26,8 +26,7 @@ def machine(tmp_path: Path) -> Path:
     """A clone with nothing installed, and an empty folder `bin` to be its PATH."""
     clone = tmp_path / "clone"
     shutil.copytree(REPO / "local" / "jars", clone / "local" / "jars")
-    for name in ("install.py", "tools.lock"):
-        shutil.copy(REPO / "local" / name, clone / "local")
+    shutil.copy(REPO / "local" / "tools.lock", clone / "local")
     for name in ("requirements.lock", "pyproject.toml"):
         shutil.copy(REPO / name, clone)
     (clone / "bin").mkdir()
@@ -37,13 +36,12 @@ def machine(tmp_path: Path) -> Path:
 @pytest.fixture
 def here(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The machine as this process's own: its PATH, and where things are installed."""
-    for name in ("JAVA_HOME", "GOROOT"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(machine / "bin"))
     monkeypatch.setattr(install, "REPO", machine)
-    for name in ("OWN_JAVA", "OWN_GO", "BUCKET_SERVER"):
-        path = getattr(install, name).relative_to(REPO)
-        monkeypatch.setattr(install, name, machine / path)
+    for module, name in ((toolchain, "OWN_JAVA"), (toolchain, "OWN_GO"), (install, "BUCKET_SERVER")):
+        path = getattr(module, name).relative_to(REPO)
+        monkeypatch.setattr(module, name, machine / path)
     return machine
 
 
@@ -84,7 +82,7 @@ def test_the_bucket_server_is_built_by_the_go_of_the_path_or_by_one_that_is_fetc
 def test_what_is_fetched_is_held_to_the_lock(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for the network: the installer of packages puts down what it was asked for."""
     monkeypatch.setattr(install, "LOCAL", here)
-    monkeypatch.setattr(install, "TOOLS", here / "tools")
+    monkeypatch.setattr(toolchain, "TOOLS", here / "tools")
 
     def put_down(what: str, command: list[object], settings: dict[str, str] | None = None) -> None:
         target = Path(str(command[command.index("--target") + 1]))
@@ -107,7 +105,7 @@ def test_what_is_fetched_is_held_to_the_lock(here: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_java_version(text: str, version: int | None) -> None:
-    assert install.java_version(text) == version
+    assert toolchain.java_version(text) == version
 
 
 def test_an_old_python_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +204,11 @@ def test_an_archive_that_cannot_be_made_stops_the_installation(machine: Path, mo
 
 def test_a_complete_installation_is_found_complete() -> None:
     done = subprocess.run(
-        [sys.executable, "local/install.py"], cwd=REPO, env=dict(os.environ), capture_output=True, text=True, check=True
+        [sys.executable, "-m", "local.install"],
+        cwd=REPO,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == ""

@@ -35,7 +35,10 @@ def _run(options: Options) -> int:
     dag = internals.dag_of(options.dag_id)
     planned = internals.planned_days(options, dag.zone)
     if not any(day.is_over for day in planned):
-        raise RefusedError(f"{options.dag_id} has no day in {options.range} that is over")
+        raise RefusedError(
+            f"{options.dag_id} has no day in {options.range} that is over: "
+            f"`airflow dags trigger {options.dag_id}` takes what is there now"
+        )
     active = internals.active_backfill(options.dag_id, dag.zone)
     if options.dry_run or not (active or any(day.attempted for day in planned)):
         return _show(options, planned)
@@ -142,7 +145,8 @@ def _line(dag_id: str, day: Day) -> str:
     if day.run_id is None:
         return f"{day.name}  deleted by somebody"
     took = f"{(day.ended - day.started).total_seconds():.0f} s" if day.ended and day.started else ""
-    return f"{day.name}  {day.state:<7}  {took:>6}  {internals.outcome(dag_id, day.run_id)}".rstrip()
+    what = internals.outcome(dag_id, day.run_id, failed=day.state == "failed")
+    return f"{day.name}  {day.state:<7}  {took:>6}  {what}".rstrip()
 
 
 def _why_it_waits(options: Options, now: Progress) -> str | None:

@@ -42,7 +42,6 @@ class Progress:
     id: int
     asked: tuple[object, ...]
     days: list[Day]
-    closed: bool
     paused: bool
     dag_paused: bool
     scheduler_alive: bool
@@ -162,7 +161,6 @@ def progress(backfill_id: int, zone: tzinfo) -> Progress:
             id=found.id,
             asked=(found.from_date, found.to_date, reprocess, found.dag_run_conf or None, found.max_active_runs),
             days=[Day(name_of(date, zone), run, state and str(state), *times) for date, run, state, *times in rows],
-            closed=found.completed_at is not None,
             paused=bool(found.is_paused),
             dag_paused=model is None or model.is_stale or model.is_paused,
             scheduler_alive=alive,
@@ -202,7 +200,7 @@ def cancel(backfill_id: int) -> None:
     _update(update(Backfill).where(Backfill.id == backfill_id).values(completed_at=datetime.now(UTC), is_paused=False))
 
 
-def outcome(dag_id: str, run_id: str) -> str:
+def outcome(dag_id: str, run_id: str, *, failed: bool) -> str:
     """The task that failed first and the address of its log, or what a run of this package's pipeline has loaded."""
     with create_session() as session:
         of_run = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
@@ -210,6 +208,8 @@ def outcome(dag_id: str, run_id: str) -> str:
         for task in tasks:
             if task.state == TaskInstanceState.FAILED:
                 return f"task {task.task_id} failed, its log: {task.log_url}"
+        if failed:
+            return "no task failed: it ran too long or was set so; see its page in the UI"
         rows = session.execute(
             select(XComModel.task_id, XComModel.key, XComModel.value).where(
                 XComModel.dag_id == dag_id,

@@ -4,7 +4,7 @@ from argparse import Namespace
 from datetime import date, datetime, time, tzinfo
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Json, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, InstanceOf, Json, ValidationError
 
 
 class RefusedError(Exception):
@@ -23,11 +23,11 @@ def _moment(text: str | None) -> date | None:
 class Options(BaseModel):
     """The command line, checked as far as it can be without a look at the DAG. Fields are named as its options."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
     dag_id: str
-    start_date: Annotated[Any, BeforeValidator(_moment)]
-    end_date: Annotated[Any, BeforeValidator(_moment)]
+    start_date: Annotated[InstanceOf[date] | None, BeforeValidator(_moment)]
+    end_date: Annotated[InstanceOf[date] | None, BeforeValidator(_moment)]
     rerun_failed_tasks: bool
     reset_dagruns: bool
     run_backwards: bool
@@ -59,8 +59,8 @@ class Options(BaseModel):
 
     @property
     def range(self) -> str:
-        """The range in words."""
-        return f"{self.start_date} to {self.end_date}"
+        """The range in words, a single day as that day."""
+        return " to ".join(dict.fromkeys((str(self.start_date), str(self.end_date))))
 
     def bounds(self, zone: tzinfo) -> tuple[datetime, datetime]:
         """The first and last moment of the range; a day without a time is the whole day. Raises RefusedError."""

@@ -1,7 +1,7 @@
 """Installs what the project needs into `.venv` and `.local`; prints nothing and ends at once when all is there.
 
-Run as `python3 -m local.install` by any Python before anything is installed: standard library only, and no syntax that an
-older Python cannot read.
+Run as `python3 -m local.install` by any Python before anything is installed: standard library only, and no syntax that
+an older Python cannot read.
 Every part is put in place in one step when it is complete, so an interrupted installation is finished by the next one.
 """
 

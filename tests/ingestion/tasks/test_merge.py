@@ -9,7 +9,7 @@ from airflow.sdk import Asset
 from ingestion.tasks.merge import MergeBatchOperator
 from tests.ingestion.tasks.conftest import printing
 from tests.local.databricks.harness import Service, payload
-from tests.operators import execute_deferred, new_context
+from tests.operators import execute_to_end, new_context
 
 TABLE = Asset("orders.order_tracking")
 COUNTS = {"step": "merge", "batch_id": "b1", "rows_inserted": 3}
@@ -32,7 +32,7 @@ def test_archive_is_told_the_batch_and_the_table_its_counts_also_when_there_are_
     service: Service, text: str, counts: dict[str, Any]
 ) -> None:
     context = new_context(TABLE)
-    execute_deferred(merge(service, text, f"merged-{len(text)}"), context)
+    execute_to_end(merge(service, text, f"merged-{len(text)}"), context)
     assert context["ti"].xcom["merged_batch"] == "b1"
     assert context["outlet_events"][TABLE].extra == counts
 
@@ -40,5 +40,5 @@ def test_archive_is_told_the_batch_and_the_table_its_counts_also_when_there_are_
 def test_a_failed_run_has_merged_no_batch(service: Service) -> None:
     context = new_context(TABLE)
     with pytest.raises(AirflowException, match="merge failed"):
-        execute_deferred(merge(service, "raise ValueError", "not merged"), context)
+        execute_to_end(merge(service, "raise ValueError", "not merged"), context)
     assert "merged_batch" not in context["ti"].xcom

@@ -11,7 +11,7 @@ from ingestion.tasks.stage import StageBatchOperator
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, put
 from tests.ingestion.tasks.conftest import printing
 from tests.local.databricks.harness import Service, payload
-from tests.operators import execute_deferred, new_context
+from tests.operators import execute_to_end, new_context
 
 COUNTS = {"batch_id": "b1", "rows_read": 200, "rows_quarantined": 2, "reasons": {"status: missing": 2}}
 
@@ -37,7 +37,7 @@ def test_more_bad_rows_than_the_feed_allows_are_told(
     feed = feed.model_copy(update={"bad_row_share": limit})
     must_plan(bucket, feed)
     with caplog.at_level(logging.WARNING):
-        result = execute_deferred(stage(service, bucket, feed, f"share-{limit}"), new_context())
+        result = execute_to_end(stage(service, bucket, feed, f"share-{limit}"), new_context())
     assert result == COUNTS
     assert ("2 of 200 rows quarantined" in caplog.text) is alerted
     assert ("2 x status: missing" in caplog.text) is alerted
@@ -51,5 +51,5 @@ def test_a_batch_that_was_archived_is_put_back_before_its_job_runs(
     archive(bucket, manifest)
     pinned = manifest.files[0].input.removeprefix(f"gs://{bucket.name}/")
     assert not bucket.blob(pinned).exists()
-    execute_deferred(stage(service, bucket, feed, "archived"), new_context())
+    execute_to_end(stage(service, bucket, feed, "archived"), new_context())
     assert bucket.blob(pinned).download_as_text() == FIRST

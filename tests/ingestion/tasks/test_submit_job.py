@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 
 from ingestion.tasks.submit_job import SubmitJobOperator
 from tests.ingestion.tasks.conftest import printing
 from tests.local.databricks.harness import Service, payload, wait_for
-from tests.operators import execute_deferred, new_context
+from tests.operators import execute_to_end, new_context
 
 IN_THE_WORKER = 60  # seconds to wait there; no run of these tests takes half of that
 COUNTS = {"batch_id": "b1", "rows_read": 200, "rows_quarantined": 2, "reasons": {"status: missing": 2}}
@@ -40,7 +40,7 @@ def job(
 def execute(operator: SubmitJobOperator, context: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever it returns
     """Its result from where it must end: from the worker, or by the trigger."""
     ends_in_the_worker = operator.wait_seconds == IN_THE_WORKER
-    return operator.execute(context) if ends_in_the_worker else execute_deferred(operator, context)
+    return operator.execute(context) if ends_in_the_worker else execute_to_end(operator, context)
 
 
 def run(operator: SubmitJobOperator) -> tuple[Any, dict[str, Any]]:
@@ -75,6 +75,15 @@ def test_a_failed_run_fails_the_task_in_the_words_of_the_job(service: Service, w
     ) as told:
         execute(operator, new_context())
     assert told.value.__context__ is None  # no story of a deferral around it
+
+
+@pytest.mark.parametrize("wait_seconds", [0, 0.1])
+def test_a_run_that_goes_on_after_the_wait_is_deferred(service: Service, wait_seconds: float) -> None:
+    operator = job(service, "time.sleep(600)", f"going-on-{wait_seconds}", wait_seconds=wait_seconds)
+    with pytest.raises(TaskDeferred):
+        operator.execute(new_context())
+    assert service.state(operator.run_id)["life_cycle_state"] in ("PENDING", "RUNNING")
+    operator.on_kill()
 
 
 @pytest.fixture

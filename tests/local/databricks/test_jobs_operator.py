@@ -9,7 +9,7 @@ from airflow.providers.databricks.hooks.databricks import DatabricksHook
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
 
 from tests.local.databricks.harness import Service, payload
-from tests.operators import execute_deferred, new_context
+from tests.operators import execute_to_end, new_context
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def wait(operator: DatabricksSubmitRunOperator, context: dict[str, Any]) -> None
 
 def defer(operator: DatabricksSubmitRunOperator, context: dict[str, Any]) -> None:
     operator.deferrable = True
-    execute_deferred(operator, context)
+    execute_to_end(operator, context)
 
 
 def operator(body: dict[str, Any]) -> DatabricksSubmitRunOperator:

@@ -3,17 +3,19 @@
 **What it does.** Waits for files `{pattern}` under `gs://{bucket}/{prefix}`, pins them as one batch, loads them into
 `{table}_staging` and merges them into `{table}`: one row for each {key}, the one with the newest `{order_by}`. Then the
 files move to `archive/`. Rows that cannot be read go to `{table}_quarantine`, files that cannot be read to `rejected/`.
+A file whose name is none of this DAG's is left where it is.
 
 **Ways to run it.**
 
-* By itself, whenever files arrive: one live run waits, and makes way for a manual run.
+* By itself, whenever files arrive: one live run (`scheduled` in the UI) waits, and makes way for a manual run.
 * By hand (Trigger): takes what is in `{prefix}` now, and is green at once with nothing there. With dates in its form it
   loads every file of those days again as one batch, from the archive and from `{prefix}`.
 * By backfill: one run a day loads every file dated on it again, from the archive and from `{prefix}`, beside the live
   run: `airflow dags backfill {feed} -s <first day> -e <last day>` (`airflow ingestion backfill` where Airflow does not
   know that), or the UI's dialog.
 
-**To rebuild the tables** (dropped, emptied, a column of another type): trigger a run with all days, or backfill them.
+**To rebuild the tables** (dropped or emptied): trigger a run with all days, or backfill them. If the type of a column,
+the key or `order_by` has changed, first drop `{table}` and `{table}_staging`.
 
 **When a run is red**, nothing is lost: files stay in `{prefix}` until they are merged. Read the failed task's log, mend
 the cause and clear the task.
@@ -36,8 +38,8 @@ the cause and clear the task.
 
 **When the DAG is paused**, {failures} runs in a row have failed and each was reported. Mend the cause, then unpause.
 
-**Green with skipped tasks**: there was nothing to load, another run was waiting for its turn, or all files were
-rejected.
+**Green with skipped tasks**: there was nothing to load, another run was waiting for its turn, no file came for so long
+that the next run took over the waiting (`INGESTION_MAX_WAIT_SECONDS`, a day by default), or all files were rejected.
 """
 
 # One DAG for each feed in `dags/feeds/`; the docstring above, filled in, is what the UI shows as its runbook.

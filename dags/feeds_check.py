@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ingestion.pipeline.feeds import FeedError, load_feed
+from ingestion.pipeline.feed_files import FeedError, feed_files, load_feed
 
 problems = []
-for path in sorted((Path(__file__).parent / "feeds").glob("*.yaml")):
+for path in feed_files(Path(__file__).parent / "feeds"):
     try:
         load_feed(path)
     except FeedError as error:

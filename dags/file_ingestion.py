@@ -52,7 +52,8 @@ from typing import Any
 from airflow.sdk import DAG, Asset, get_parsing_context
 
 from ingestion import alerts
-from ingestion.pipeline.feeds import Feed, FeedError, load_feed
+from ingestion.pipeline.feed_files import FeedError, feed_files, load_feed
+from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.payload import submit_payload
 from ingestion.pipeline.settings import Settings, load_settings
 from ingestion.runs import trigger_form
@@ -146,7 +147,7 @@ def runbook(feed: Feed, settings: Settings) -> str:
     )
 
 
-for path in sorted((Path(__file__).parent / "feeds").glob("*.yaml")):
+for path in feed_files(Path(__file__).parent / "feeds"):
     # A task builds only its own DAG.
     if get_parsing_context().dag_id not in (None, path.stem):
         continue

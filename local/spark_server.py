@@ -75,6 +75,8 @@ def spark_conf(lakehouse: Path, port: int, bucket_endpoint: str | None, interfac
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.adaptive.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # As the jobs set it where they may: as on serverless, that is not here.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # Spark keeps the code it generates per session, and each run has a session of its own. Interpreted, a small
         # batch takes two thirds of the time, and 100,000 rows are staged as fast.
         "spark.sql.codegen.wholeStage": "false",

@@ -1,8 +1,11 @@
 """Fixtures that start real servers, once per test session and on free ports."""
 
+import hashlib
+import os
 import shlex
 import shutil
 import signal
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,6 +26,18 @@ from tests.local.databricks.harness import START_SECONDS, Service, healthy, star
 REPO = Path(__file__).resolve().parent.parent
 SPARK_START_SECONDS = 90
 STACK_START_SECONDS = 300
+
+
+def pytest_configure() -> None:
+    """Have temporary files in a place of this checkout's own.
+
+    Whenever pytest starts it closes the usual place to other users. Where the tests run as root, one of them is the
+    database of a stack that tests of another checkout have started.
+    """
+    checkout = hashlib.sha256(str(REPO).encode()).hexdigest()[:6]
+    folder = Path(tempfile.gettempdir()) / f"tests-{checkout}"  # short: the path of a socket is limited
+    folder.mkdir(exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 @pytest.hookimpl(tryfirst=True)  # the groups are read by a hook of the same name

@@ -1,7 +1,6 @@
 """What the tables hold of a batch, per file, and whether it adds up with what its files hold."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,7 +9,8 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.errors import IngestionError
-from ingestion_jobs.manifest import Manifest, SourceFile
+from ingestion_jobs.expressions import any_of
+from ingestion_jobs.manifest import Feed, Manifest, SourceFile
 from ingestion_jobs.names import quoted_table, sql_string
 from ingestion_jobs.typing_rules import BLANKS
 
@@ -104,7 +104,7 @@ def _facts(rows: DataFrame, in_staging: Column, reasons: Column, staged_at: Colu
     )
 
 
-def check_staged(spark: SparkSession, counts: Counts) -> None:
+def check_staged(spark: SparkSession, manifest: Manifest, counts: Counts) -> None:
     """Raise IngestionError unless every record of every file is staged once."""
     for file, of_file in counts.items():
         if not of_file.complete:
@@ -113,25 +113,37 @@ def check_staged(spark: SparkSession, counts: Counts) -> None:
                 f"and {of_file.bad} quarantined: run stage again, and if that does not help report it with the file's "
                 "manifest entry"
             )
-    _check_empty_files(spark, [file for file, of_file in counts.items() if of_file.read == 0])
+    for file, of_file in counts.items():
+        if of_file.read == 0:
+            _check_empty_file(spark, manifest.feed, file)
 
 
-def _check_empty_files(spark: SparkSession, files: Iterable[SourceFile]) -> None:
-    """Raise IngestionError if one of these files, of which staging holds no row, has more lines than a header."""
-    for file in files:
-        # At its longest a lone header has every name quoted, a byte order mark and a line end.
-        header = _BYTE_ORDER_MARK + sum(len(name.encode()) + 3 for name in file.columns) + 1
-        if file.size <= header:
-            continue
-        try:
-            lines = spark.read.text(file.input).where(sf.btrim("value", sf.lit(BLANKS)) != "").limit(2).count()
-        except AnalysisException as error:  # the batch was archived, and its staged rows dropped since
-            raise IngestionError(
-                f"{file.object} (generation {file.generation}): no row is staged and {file.input} cannot be read: "
-                "run stage first"
-            ) from error
-        if lines > 1:
-            raise IngestionError(
-                f"{file.object} (generation {file.generation}) has rows, but none was staged or quarantined: "
-                "run stage first"
-            )
+def _check_empty_file(spark: SparkSession, feed: Feed, file: SourceFile) -> None:
+    """Raise IngestionError if the file, of which staging holds no row, has more lines than a header needs."""
+    # At its longest a lone header has every name quoted, a byte order mark and a line end.
+    lone_header = _BYTE_ORDER_MARK + sum(len(text.encode()) + 3 for text in file.header) + 1
+    if file.size <= lone_header and not feed.is_compressed:
+        return
+    above_rows = file.header_record + 1 + sum(text.count("\n") for text in file.header)
+    try:
+        lines = _written_lines(spark, feed, file).limit(above_rows + 1).count()
+    except AnalysisException as error:  # the batch was archived, and its staged rows dropped since
+        raise IngestionError(
+            f"{file.object} (generation {file.generation}): no row is staged and {file.input} cannot be read: "
+            "run stage first"
+        ) from error
+    if lines > above_rows:
+        raise IngestionError(
+            f"{file.object} (generation {file.generation}) has rows, but none was staged or quarantined: "
+            "run stage first"
+        )
+
+
+def _written_lines(spark: SparkSession, feed: Feed, file: SourceFile) -> DataFrame:
+    """The lines of a file that are records, or parts of one."""
+    # Of UTF-16 a line end leaves a NUL behind.
+    line = sf.btrim("value", sf.lit(BLANKS + "\0"))
+    lines = spark.read.text(file.input).where(line != "")
+    if not feed.csv.ignore_lines:
+        return lines
+    return lines.where(~any_of([sf.ltrim(line, sf.lit(feed.csv.quote)).startswith(t) for t in feed.csv.ignore_lines]))

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from ingestion_jobs.errors import IngestionError
 
-VERSION = 1
+VERSIONS = (1, 2)
 _BATCH_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 # Spark reads a name that starts with "_" or "." as zero rows, and takes wildcards in a name for a pattern.
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -23,13 +23,28 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Column:
     """A business column. `type` is a Spark SQL type; `formats` are Spark datetime patterns, tried in order.
 
-    A file may lack an `optional` column, and its rows then have NULL there.
+    A file may lack an `optional` column, and its rows then have NULL there. `nulls` are texts that mean NULL.
     """
 
     name: str
     type: str
     formats: tuple[str, ...]
     optional: bool = False
+    nulls: tuple[str, ...] = ()
+    decimal_separator: str = "."
+    thousands_separator: str = ""
+
+
+@dataclass(frozen=True)
+class Csv:
+    """How the text of a file is cut into records and fields. `quote` is empty for files without any."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = '"'
+    encoding: str = "utf-8"
+    multiline: bool = True
+    ignore_lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,9 +59,9 @@ class Feed:
     key: tuple[str, ...]
     order_by: str
     time_zone: str
-    delimiter: str
-    multiline: bool
     max_future_skew_seconds: int
+    csv: Csv = Csv()
+    is_compressed: bool = False
 
     def column(self, name: str) -> Column:
         """The column of that name."""
@@ -55,15 +70,21 @@ class Feed:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A delivered file: named by object and generation, read from its pinned copy `input`. `columns` is its header."""
+    """A delivered file: named by object and generation, read from its pinned copy `input`.
+
+    `columns` are the columns of its fields, None for one that is passed over; `header` is what its header says, empty
+    without one; the records after number `header_record` are its rows.
+    """
 
     object: str
     generation: int
     date: str
     delivered_at: str
     size: int
-    columns: tuple[str, ...]
+    columns: tuple[str | None, ...]
     input: str
+    header: tuple[str, ...]
+    header_record: int = 0
 
     @property
     def input_name(self) -> str:
@@ -112,8 +133,8 @@ def read_manifest(spark: SparkSession, uri: str) -> Manifest:
 
 def parse_manifest(document: dict[str, Any]) -> Manifest:
     """The manifest in a JSON document. Raises KeyError, ValueError or TypeError for one that is not as agreed."""
-    if document["version"] != VERSION:
-        raise ValueError(f"version is {document['version']}, these jobs read version {VERSION}")
+    if document["version"] not in VERSIONS:
+        raise ValueError(f"version is {document['version']}, these jobs read {' and '.join(map(str, VERSIONS))}")
     if not _BATCH_ID.fullmatch(document["batch_id"]):
         raise ValueError(f"batch_id {document['batch_id']!r} is no batch id")
     manifest = Manifest(
@@ -134,6 +155,9 @@ def _feed(document: dict[str, Any]) -> Feed:
             type=column["type"].replace(" ", "").lower(),
             formats=tuple(column.get("formats", ())),
             optional=column.get("optional", False),
+            nulls=tuple(column.get("nulls") or ()),
+            decimal_separator=column.get("decimal_separator") or ".",
+            thousands_separator=column.get("thousands_separator") or "",
         )
         for column in document["columns"]
     )
@@ -143,9 +167,21 @@ def _feed(document: dict[str, Any]) -> Feed:
         key=tuple(document["key"]),
         order_by=document["order_by"],
         time_zone=document["time_zone"],
-        delimiter=document["csv"]["delimiter"],
-        multiline=document["csv"]["multiline"],
         max_future_skew_seconds=document["max_future_skew_seconds"],
+        csv=_csv(document["csv"]),
+        is_compressed=document.get("compression", "none") != "none",
+    )
+
+
+def _csv(document: dict[str, Any]) -> Csv:
+    quote = document.get("quote", '"')
+    return Csv(
+        delimiter=document["delimiter"],
+        quote=quote,
+        escape=document.get("escape") or quote,
+        encoding=document.get("encoding", "utf-8"),
+        multiline=document["multiline"],
+        ignore_lines=tuple(document.get("ignore_lines", ())),
     )
 
 
@@ -158,6 +194,8 @@ def _source_file(entry: dict[str, Any]) -> SourceFile:
         size=int(entry["size"]),
         columns=tuple(entry["columns"]),
         input=entry["input"],
+        header=tuple(entry["columns"] if entry.get("header") is None else entry["header"]),
+        header_record=entry.get("header_record", 0),
     )
 
 
@@ -169,7 +207,8 @@ def _check(manifest: Manifest) -> None:
         raise ValueError(f"key or order_by names no column: {', '.join(unknown)}")
     required = {column.name for column in manifest.feed.columns if not column.optional}
     for file in manifest.files:
-        if len(set(file.columns)) != len(file.columns) or not required <= set(file.columns) <= names:
+        found = [name for name in file.columns if name is not None]
+        if len(set(found)) != len(found) or not required <= set(found) <= names:
             raise ValueError(f"the columns of {file.object} are not those of feed {manifest.feed.name}")
         if not _SAFE_NAME.fullmatch(file.input_name):
             raise ValueError(

@@ -66,7 +66,7 @@ def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
         raise IngestionError(
             f"batch {manifest.batch_id} is not staged, its tables do not exist: run stage first"
         ) from error
-    check_staged(spark, counts)
+    check_staged(spark, manifest, counts)
     for file, of_file in counts.items():
         if of_file.quarantined != of_file.bad:
             raise IngestionError(

@@ -1,14 +1,16 @@
 """The files of a batch as rows of text, each with its place in its file. Every file is parsed once."""
 
-from functools import reduce
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as sf
 from pyspark.sql.types import StringType, StructField, StructType
 
+from ingestion_jobs.encodings import as_read, decoded, read_as
+from ingestion_jobs.expressions import all_of, any_of
 from ingestion_jobs.manifest import Feed, Manifest, SourceFile
 from ingestion_jobs.names import quoted
-from ingestion_jobs.typing_rules import BLANKS
+from ingestion_jobs.typing_rules import BLANKS, trimmed
 
 CORRUPT = "_corrupt_record"
 # A record of more fields makes Spark fail the whole batch. The parser makes arrays of that size for each file.
@@ -17,54 +19,70 @@ MAX_FIELDS = 2_000_000
 _POSITION_BITS = 33
 
 
-def files_by_header(manifest: Manifest) -> dict[tuple[str, ...], list[SourceFile]]:
-    """The files of the batch that share a header are read as one: 365 reads in a union take half a minute to plan."""
-    by_header: dict[tuple[str, ...], list[SourceFile]] = {}
+@dataclass(frozen=True)
+class Layout:
+    """What the records of a file hold: the names of their fields, the header's texts, and its place among them."""
+
+    fields: tuple[str, ...]
+    header: tuple[str, ...]
+    header_record: int
+
+
+def layout_of(file: SourceFile) -> Layout:
+    """Its layout. A field that is passed over has a name too, which no column can have."""
+    fields = (name or f"_passed_over_{n}" for n, name in enumerate(file.columns, 1))
+    return Layout(tuple(fields), file.header, file.header_record)
+
+
+def files_by_layout(manifest: Manifest) -> dict[Layout, list[SourceFile]]:
+    """The files of the batch that share a layout are read as one: 365 reads in a union take half a minute to plan."""
+    by_layout: dict[Layout, list[SourceFile]] = {}
     for file in manifest.files:
-        by_header.setdefault(file.columns, []).append(file)
-    return by_header
+        by_layout.setdefault(layout_of(file), []).append(file)
+    return by_layout
 
 
 def read_files(
-    spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile], file_per_partition: bool
+    spark: SparkSession, feed: Feed, layout: Layout, files: list[SourceFile], file_per_partition: bool
 ) -> DataFrame:
-    """One row per record of the files, all of them with this header.
+    """One row per record of the files, all of them of this layout.
 
-    The business columns as text, NULL where empty; `_corrupt_record`, the parser's text of a record that does not fit
-    its header; `_delivered_at`, `_source_file` and `_generation` of its file; `_record`, its position there. Record 0,
-    the header, is there only if it is not the one that the manifest gives.
+    The fields as text, NULL where empty; `_corrupt_record`, the parser's text of a record that does not fit its layout;
+    `_delivered_at`, `_source_file` and `_generation` of its file; `_record`, its position there, counted from the
+    header. Record 0, the header, is there only if it is not the one that the manifest gives.
 
     `file_per_partition` tells that Spark gives each file a partition of its own, in which `_record` needs no sorting.
     """
-    fields = [sf.col(quoted(name)) for name in header]
-    rows = (_parse if feed.multiline else _parse_lines)(spark, feed, header, files)
-    absent = [sf.lit(None).cast("string").alias(column.name) for column in feed.columns if column.name not in header]
+    fields = [sf.col(quoted(name)) for name in layout.fields]
+    rows = (_parse if feed.csv.multiline else _parse_lines)(spark, feed, layout, files)
+    absent = [column.name for column in feed.columns if column.name not in layout.fields]
     # Without multiLine Spark cuts a large file into several partitions.
-    in_partition = feed.multiline and (file_per_partition or len(files) == 1)
-    record = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if in_partition else _position_in_file()
+    in_partition = feed.csv.multiline and (file_per_partition or len(files) == 1)
+    position = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if in_partition else _position_in_file()
     file_of = _file_facts(files)
-    return (
-        rows.select(
-            *fields[:-1],
-            _without_carriage_return(fields[-1]).alias(header[-1]),
-            sf.rtrim(sf.col(CORRUPT), sf.lit("\r\n")).alias(CORRUPT),
-            file_of["delivered_at"].alias("_delivered_at"),
-            file_of["object"].alias("_source_file"),
-            file_of["generation"].alias("_generation"),
-            record.alias("_record"),
-        )
-        .where((sf.col("_record") > 0) | ~_is_header(header))
-        .select("*", *absent)
+    rows = rows.select(
+        *fields[:-1],
+        _without_carriage_return(fields[-1]).alias(layout.fields[-1]),
+        sf.rtrim(sf.col(CORRUPT), sf.lit("\r\n")).alias(CORRUPT),
+        file_of["delivered_at"].alias("_delivered_at"),
+        file_of["object"].alias("_source_file"),
+        file_of["generation"].alias("_generation"),
+        (position - layout.header_record if layout.header_record else position).alias("_record"),
     )
+    of_rows = sf.col("_record") > 0
+    if layout.header:
+        of_rows |= (sf.col("_record") == 0) & ~_is_header(feed, layout)
+    return rows.where(of_rows).select("*", *(sf.lit(None).cast("string").alias(name) for name in absent))
 
 
-def _parse(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
+def _parse(spark: SparkSession, feed: Feed, layout: Layout, files: list[SourceFile]) -> DataFrame:
     """The fields of each record, `_corrupt_record`, `_id`, which rises within a file, and `_file`, its `_metadata`."""
-    schema = StructType([StructField(name, StringType()) for name in (*header, CORRUPT)])
+    names = (*layout.fields, CORRUPT)
+    schema = StructType([StructField(name, StringType()) for name in names])
     options = _csv_options(feed, files) | {
-        # The header is read as record 0, which shows for free whether it is the one plan_batch saw.
+        # The header is read as a record, which shows for free whether it is the one plan_batch saw.
         "header": False,
-        "encoding": "UTF-8",
+        "encoding": read_as(feed.csv.encoding),
         # With pruning a query that needs few columns does not see every corrupt record.
         "columnPruning": False,
         "multiLine": True,
@@ -72,36 +90,54 @@ def _parse(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list
         "lineSep": "\n",
     }
     records = spark.read.schema(schema).options(**options).csv([file.input for file in files])
+    texts = [decoded(sf.col(quoted(name)), feed.csv.encoding).alias(name) for name in names]
     # A line of blanks is no record; in a file with CRLF an empty line still holds its CR.
-    return records.where(sf.col(CORRUPT).isNull() | ~_is_blank(sf.col(CORRUPT), feed)).select("*", *_place())
+    records = records.select(*texts, "_metadata").where(sf.col(CORRUPT).isNull() | ~_is_blank(sf.col(CORRUPT), feed))
+    return _without_ignored(records, feed, layout).select(*names, *_place())
 
 
-def _parse_lines(spark: SparkSession, feed: Feed, header: tuple[str, ...], files: list[SourceFile]) -> DataFrame:
+def _parse_lines(spark: SparkSession, feed: Feed, layout: Layout, files: list[SourceFile]) -> DataFrame:
     """The same for records of one line each. The parser closes a quote at the end of a line in silence: seen here."""
     lines = spark.read.option("lineSep", "\n").text([file.input for file in files])
     line = sf.regexp_replace(sf.rtrim(sf.col("value"), sf.lit("\r")), "^\ufeff", "")
-    lines = lines.where(~_is_blank(line, feed)).select(line.alias("_line"), *_place())
-    schema = ", ".join(f"{quoted(name)} STRING" for name in (*header, CORRUPT))
+    lines = lines.where(~_is_blank(line, feed)).select(line.alias("_line"), "_metadata")
+    schema = ", ".join(f"{quoted(name)} STRING" for name in (*layout.fields, CORRUPT))
     options = {name: str(value) for name, value in _csv_options(feed, files).items()}
-    quotes = sf.length(sf.regexp_replace("_line", '[^"]', ""))
-    opens_one = sf.col("_line").rlike(f'(^|\\Q{feed.delimiter}\\E)"')
-    unclosed = sf.when(opens_one & (quotes % 2 == 1), sf.col("_line"))
-    return lines.withColumn("_row", sf.from_csv("_line", schema, options)).select(
-        *(sf.col(f"_row.{quoted(name)}") for name in header),
-        sf.coalesce(sf.col(f"_row.{CORRUPT}"), unclosed).alias(CORRUPT),
-        "_id",
-        "_file",
+    rows = lines.withColumn("_row", sf.from_csv("_line", schema, options)).select(
+        *(sf.col(f"_row.{quoted(name)}") for name in layout.fields),
+        sf.coalesce(sf.col(f"_row.{CORRUPT}"), _unclosed(sf.col("_line"), feed)).alias(CORRUPT),
+        "_metadata",
     )
+    return _without_ignored(rows, feed, layout).select(*layout.fields, CORRUPT, *_place())
+
+
+def _unclosed(line: Column, feed: Feed) -> Column:
+    """The line, if it opens a quote that it does not close; else NULL."""
+    quote, escape = feed.csv.quote, feed.csv.escape
+    if not quote:
+        return sf.lit(None).cast("string")
+    if escape != quote:
+        line = sf.regexp_replace(line, f"\\Q{escape}\\E.", "")
+    quotes = sf.length(sf.regexp_replace(line, f"[^\\Q{quote}\\E]", ""))
+    opens_one = line.rlike(f"(^|\\Q{feed.csv.delimiter}\\E)\\Q{quote}\\E")
+    return sf.when(opens_one & (quotes % 2 == 1), line)
+
+
+def _without_ignored(records: DataFrame, feed: Feed, layout: Layout) -> DataFrame:
+    """The records that do not begin with a text that marks comments or totals."""
+    if not feed.csv.ignore_lines:
+        return records
+    first = sf.coalesce(sf.col(quoted(layout.fields[0])), sf.lit(""))
+    return records.where(~any_of([first.startswith(text) for text in feed.csv.ignore_lines]))
 
 
 def _csv_options(feed: Feed, files: list[SourceFile]) -> dict[str, str | int | bool]:
-    return {
-        "sep": feed.delimiter,
-        "quote": '"',
-        "escape": '"',
+    letters = {"sep": feed.csv.delimiter, "quote": feed.csv.quote, "escape": feed.csv.escape}
+    most_fields = MAX_FIELDS if feed.is_compressed else 2 + max(file.size for file in files)
+    return {name: as_read(letter, feed.csv.encoding) for name, letter in letters.items()} | {
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": CORRUPT,
-        "maxColumns": min(2 + max(file.size for file in files), MAX_FIELDS),
+        "maxColumns": min(most_fields, MAX_FIELDS),
     }
 
 
@@ -111,7 +147,7 @@ def _place() -> list[Column]:
 
 def _is_blank(text: Column, feed: Feed) -> Column:
     # A line of delimiters is a row, also where they are tabs.
-    return sf.btrim(text, sf.lit(BLANKS.replace(feed.delimiter, ""))) == ""
+    return sf.btrim(text, sf.lit(BLANKS.replace(feed.csv.delimiter, ""))) == ""
 
 
 def _position_in_file() -> Column:
@@ -142,9 +178,10 @@ def _without_carriage_return(text: Column) -> Column:
     return sf.nullif(sf.rtrim(text, sf.lit("\r")), sf.lit(""))
 
 
-def _is_header(header: tuple[str, ...]) -> Column:
-    """Whether the fields of a row are the names of the header, apart from case and blanks around them."""
+def _is_header(feed: Feed, layout: Layout) -> Column:
+    """Whether the fields of a row are those of the header, apart from case and blanks around them."""
     same = [
-        sf.lower(sf.btrim(sf.col(quoted(name)), sf.lit(BLANKS))).eqNullSafe(name.strip().lower()) for name in header
+        sf.lower(trimmed(sf.col(quoted(name)))).eqNullSafe(sf.lower(sf.lit(text or None).cast("string")))
+        for name, text in zip(layout.fields, layout.header, strict=True)
     ]
-    return reduce(Column.__and__, same, sf.col(CORRUPT).isNull())
+    return all_of([sf.col(CORRUPT).isNull(), *same])

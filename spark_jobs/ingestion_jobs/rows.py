@@ -1,27 +1,23 @@
 """Records of text become typed rows, each with the reasons why it is bad, if it is."""
 
-from functools import reduce
-from operator import or_
-
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
+from ingestion_jobs.encodings import UNDECODABLE
+from ingestion_jobs.expressions import any_of
 from ingestion_jobs.manifest import Column, Feed
 from ingestion_jobs.names import quoted
-from ingestion_jobs.reading import CORRUPT
+from ingestion_jobs.reading import CORRUPT, Layout
 from ingestion_jobs.runaway import swallowed_lines
-from ingestion_jobs.typing_rules import trimmed, typed
+from ingestion_jobs.typing_rules import BLANKS, INVISIBLE, is_out_of_range, trimmed, typed, without_nulls
 
 LINEAGE = ("_delivered_at", "_source_file", "_generation", "_record")
 HEADER_DIFFERS = "header: not the one in the manifest"
 BROKEN_RECORD = "record: wrong number of fields or broken quotes"
-_NOT_UTF8 = "\ufffd"  # what a decoder puts in place of bytes that are no UTF-8
-# Text without any of these was cut as its producer meant it.
-_ODD_IN_TEXT = ('"', "\n", _NOT_UTF8)
 
 
-def typed_rows(records: DataFrame, feed: Feed, header: tuple[str, ...]) -> DataFrame:
+def typed_rows(records: DataFrame, feed: Feed, layout: Layout) -> DataFrame:
     """The business columns typed, the lineage, and for a bad row `_reasons` and `_raw`, NULL for a good one.
 
     Nearly all rows are good, which a cheap look tells; the reasons are looked for in the odd ones alone. A lambda keeps
@@ -29,13 +25,13 @@ def typed_rows(records: DataFrame, feed: Feed, header: tuple[str, ...]) -> DataF
     """
     values = [_value(column, feed).alias(_named(column.name)) for column in feed.columns]
     names = [column.name for column in feed.columns]
-    fields = [quoted(name) for name in (*names, *map(_named, names), CORRUPT, "_record", "_delivered_at")]
-    row = sf.struct(*fields)
-    judged = sf.transform(sf.when(_is_odd(feed), sf.array(row)), lambda row: _judged(row, feed, header))
+    texts = dict.fromkeys((*names, *layout.fields))
+    row = sf.struct(*(quoted(name) for name in (*texts, *map(_named, names), CORRUPT, "_record", "_delivered_at")))
+    judged = sf.transform(sf.when(_is_odd(feed), sf.array(row)), lambda row: _judged(row, feed, layout))
     bad = sf.filter(judged, lambda row: sf.size(row["reasons"]) > 0)
     rows = records.select("*", *values).withColumn("_bad", sf.get(bad, sf.lit(0)))
     return rows.select(
-        *(sf.col(quoted(_named(name))).alias(name) for name in names),
+        *(_readable_value(column).alias(column.name) for column in feed.columns),
         *LINEAGE,
         sf.col("_bad.reasons").alias("_reasons"),
         sf.col("_bad.raw").alias("_raw"),
@@ -48,9 +44,16 @@ def _named(column: str) -> str:
 
 
 def _value(column: Column, feed: Feed) -> SparkColumn:
-    text = sf.col(quoted(column.name))
+    text = without_nulls(sf.col(quoted(column.name)), column)
     is_key_text = column.type == "string" and column.name in _needed(feed)
     return typed(trimmed(text) if is_key_text else text, column, feed.time_zone)
+
+
+def _readable_value(column: Column) -> SparkColumn:
+    """The value, or NULL instead of one for which a row is bad and which not every reader of staging could read."""
+    value = sf.col(quoted(_named(column.name)))
+    out_of_range = is_out_of_range(value, column)
+    return value if out_of_range is None else sf.when(~out_of_range, value)
 
 
 def _needed(feed: Feed) -> tuple[str, ...]:
@@ -60,17 +63,27 @@ def _needed(feed: Feed) -> tuple[str, ...]:
 def _is_odd(feed: Feed) -> SparkColumn:
     """Whether a row may be bad: true for every bad one, and for a few good ones."""
     signs = [sf.col(CORRUPT).isNotNull(), sf.col("_record") == 0]
+    # Text without any of these was cut as its producer meant it.
+    odd_in_text = [odd for odd in (feed.csv.quote, "\n", UNDECODABLE) if odd]
     for column in feed.columns:
         text, value = sf.col(quoted(column.name)), sf.col(quoted(_named(column.name)))
         if column.type == "string":
-            signs += [text.contains(odd) for odd in _ODD_IN_TEXT]
+            signs += [text.contains(odd) for odd in odd_in_text]
         else:
-            signs.append(text.isNotNull() & value.isNull())
+            signs.append(without_nulls(text, column).isNotNull() & value.isNull())
         if column.name in _needed(feed):
             signs.append(value.isNull())
+            if column.type == "string":
+                signs.append(_has_invisible_edge(value))
         if _has_latest(column, feed):
             signs.append(value > _latest(sf.col("_delivered_at"), feed))
-    return reduce(or_, signs)
+        if (out_of_range := is_out_of_range(value, column)) is not None:
+            signs.append(out_of_range)
+    return any_of(signs)
+
+
+def _has_invisible_edge(value: SparkColumn) -> SparkColumn:
+    return sf.btrim(value, sf.lit(INVISIBLE)) != value
 
 
 def _has_latest(column: Column, feed: Feed) -> bool:
@@ -81,12 +94,12 @@ def _latest(delivered_at: SparkColumn, feed: Feed) -> SparkColumn:
     return delivered_at + sf.make_dt_interval(secs=sf.lit(feed.max_future_skew_seconds))
 
 
-def _judged(row: SparkColumn, feed: Feed, header: tuple[str, ...]) -> SparkColumn:
+def _judged(row: SparkColumn, feed: Feed, layout: Layout) -> SparkColumn:
     """Struct of `reasons`, every reason why a row is bad, as `<column>: <what>`, and `raw`, its text.
 
     The fields of a broken record are not judged one by one: they are shifted, or belong to several rows.
     """
-    swallowed = swallowed_lines(feed, header, row, row[CORRUPT])
+    swallowed = swallowed_lines(feed, layout.fields, row, row[CORRUPT])
     broken = sf.array_compact(
         sf.array(
             sf.when(row[CORRUPT].isNotNull(), BROKEN_RECORD),
@@ -106,14 +119,41 @@ def _judged(row: SparkColumn, feed: Feed, header: tuple[str, ...]) -> SparkColum
 
 def _reasons(column: Column, row: SparkColumn, feed: Feed) -> list[SparkColumn]:
     """One expression per rule: the reason, or NULL where the rule holds."""
-    text, value = row[column.name], row[_named(column.name)]
-    reasons = [sf.when(text.contains(_NOT_UTF8), f"{column.name}: not UTF-8")]
+    written, value = row[column.name], row[_named(column.name)]
+    text = without_nulls(written, column)
+    encoding = feed.csv.encoding.upper() if feed.csv.encoding == "utf-8" else feed.csv.encoding
+    reasons = [sf.when(written.contains(UNDECODABLE), f"{column.name}: not {encoding}")]
     if column.name in _needed(feed):
         reasons.append(sf.when(trimmed(text).isNull(), f"{column.name}: missing"))
-        # A stray quote beside a delimiter becomes part of the field: the row would be loaded under a key of its own.
-        reasons.append(sf.when(trimmed(text).rlike('^"|"$'), f"{column.name}: a stray quote"))
+        if feed.csv.quote:
+            # A stray quote beside a delimiter becomes part of the field: the row would be loaded under another key.
+            at_an_edge = rf"^\Q{feed.csv.quote}\E|\Q{feed.csv.quote}\E$"
+            reasons.append(sf.when(trimmed(text).rlike(at_an_edge), f"{column.name}: a stray quote"))
+        if column.type == "string":
+            reasons.append(sf.when(_has_invisible_edge(value), f"{column.name}: an invisible character at its edge"))
+    elif column.type == "string":
+        reasons += _reasons_of_free_text(column, text, feed)
     if column.type != "string":
-        reasons.append(sf.when(trimmed(text).isNotNull() & value.isNull(), f"{column.name}: not a {column.type}"))
+        is_unreadable = trimmed(text).isNotNull() & value.isNull()
+        out_of_range = is_out_of_range(value, column)
+        if out_of_range is not None:
+            is_unreadable |= out_of_range
+        reasons.append(sf.when(is_unreadable, f"{column.name}: not a {column.type}"))
     if _has_latest(column, feed):
         reasons.append(sf.when(value > _latest(row["_delivered_at"], feed), f"{column.name}: in the future"))
+    return reasons
+
+
+def _reasons_of_free_text(column: Column, text: SparkColumn, feed: Feed) -> list[SparkColumn]:
+    """Quotes that did not quote: the parser keeps them in the text when they are not written as the feed says."""
+    quote = feed.csv.quote
+    if not quote:
+        return []
+    after_a_blank = rf"(?s)^[{BLANKS}]+\Q{quote}\E.*\Q{quote}\E[{BLANKS}]*$"
+    reasons = [sf.when(text.rlike(after_a_blank), f"{column.name}: a blank before its quote")]
+    if feed.csv.escape == quote:
+        escaped = sf.lit(f"\\{quote}")
+        reasons.append(
+            sf.when(text.startswith(quote) & text.contains(escaped), f"{column.name}: a quote after a backslash")
+        )
     return reasons

@@ -1,5 +1,6 @@
 """What the jobs set in their Spark session, so that the same text is the same value wherever they run."""
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 SETTINGS = {
@@ -10,7 +11,20 @@ SETTINGS = {
 }
 
 
+# What serverless compute does not let a job set; there its default holds.
+WHERE_ALLOWED = {
+    # INT96, Spark's default, counts nanoseconds: other readers see years outside 1678 to 2262 as others.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+}
+
+
 def settle(spark: SparkSession) -> None:
-    """Give the session these settings; both are among the few that serverless compute lets a job set."""
+    """Give the session these settings; the first two are among the few that serverless compute lets a job set."""
     for name, value in SETTINGS.items():
         spark.conf.set(name, value)
+    for name, value in WHERE_ALLOWED.items():
+        try:
+            spark.conf.set(name, value)
+        except PySparkException as error:
+            if "CONFIG_NOT_AVAILABLE" not in str(error):
+                raise

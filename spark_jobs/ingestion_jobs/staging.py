@@ -19,7 +19,7 @@ from ingestion_jobs.counts import Counts, check_staged, in_batch, in_generations
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.manifest import Manifest, read_manifest
 from ingestion_jobs.names import quoted_table
-from ingestion_jobs.reading import files_by_header, read_files
+from ingestion_jobs.reading import files_by_layout, read_files
 from ingestion_jobs.rows import HEADER_DIFFERS, LINEAGE, typed_rows
 from ingestion_jobs.session import settle
 from ingestion_jobs.tables import ensure_staging_tables
@@ -45,7 +45,7 @@ def stage(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
         # looked for in the counts, which are due anyway.
         _replace(spark, manifest)
         counts = staged_counts(spark, manifest)
-    _check(spark, counts)
+    _check(spark, manifest, counts)
     if any(of_file.bad or of_file.quarantined for of_file in counts.values()):
         _replace_quarantine(spark, manifest)
     return _result(manifest, counts)
@@ -85,8 +85,8 @@ def _write(spark: SparkSession, manifest: Manifest, file_per_partition: bool, mo
 
 def _rows(spark: SparkSession, manifest: Manifest, file_per_partition: bool) -> DataFrame:
     groups = [
-        typed_rows(read_files(spark, manifest.feed, header, files, file_per_partition), manifest.feed, header)
-        for header, files in files_by_header(manifest).items()
+        typed_rows(read_files(spark, manifest.feed, layout, files, file_per_partition), manifest.feed, layout)
+        for layout, files in files_by_layout(manifest).items()
     ]
     rows = reduce(DataFrame.unionByName, groups).withColumn("_batch_id", sf.lit(manifest.batch_id))
     # Not a table file for each of many small files.
@@ -105,14 +105,14 @@ def _unreadable(manifest: Manifest, message: str) -> str:
     return f"cannot read an input of batch {manifest.batch_id}: clear plan_batch to pin it anew ({reason})"
 
 
-def _check(spark: SparkSession, counts: Counts) -> None:
+def _check(spark: SparkSession, manifest: Manifest, counts: Counts) -> None:
     for file, of_file in counts.items():
         if HEADER_DIFFERS in of_file.reasons:
             raise IngestionError(
-                f"the header of {file.input} is not {','.join(file.columns)}, as the manifest says of {file.object}: "
+                f"the header of {file.input} is not {','.join(file.header)}, as the manifest says of {file.object}: "
                 "clear plan_batch to pin it anew"
             )
-    check_staged(spark, counts)
+    check_staged(spark, manifest, counts)
 
 
 def _replace_quarantine(spark: SparkSession, manifest: Manifest) -> None:

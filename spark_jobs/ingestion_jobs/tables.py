@@ -46,6 +46,7 @@ LOG: list[Definition] = [
 ]
 # What a table was built for; changing it under existing rows would make two winners of one key.
 _KEY, _ORDER_BY = "ingestion.key", "ingestion.order_by"
+_MOST_CLUSTERING_COLUMNS = 4
 _DELETION_VECTORS = {"delta.enableDeletionVectors": "true"}
 
 
@@ -65,12 +66,17 @@ def ensure_target_tables(spark: SparkSession, manifest: Manifest) -> None:
     """
     feed, target = manifest.feed, manifest.tables.target
     purpose = {_KEY: ",".join(feed.key), _ORDER_BY: feed.order_by}
-    clustered = f"CLUSTER BY ({', '.join(quoted(name) for name in feed.key)})"
     properties = _DELETION_VECTORS | {"delta.isolationLevel": "Serializable"} | _statistics(feed) | purpose
-    created = _ensure(spark, manifest, target, [*_business(feed), *LINEAGE], clustered, properties)
+    created = _ensure(spark, manifest, target, [*_business(feed), *LINEAGE], _clustered(feed), properties)
     if not created:
         _refuse_changed_purpose(spark, manifest, purpose)
     _ensure(spark, manifest, manifest.tables.log, LOG)
+
+
+def _clustered(feed: Feed) -> str:
+    """By as many columns of the key as Delta takes, and of the types that it takes."""
+    columns = _skippable(feed)[:_MOST_CLUSTERING_COLUMNS]
+    return f"CLUSTER BY ({', '.join(map(quoted, columns))})" if columns else ""
 
 
 def _statistics(feed: Feed) -> dict[str, str]:
@@ -79,8 +85,13 @@ def _statistics(feed: Feed) -> dict[str, str]:
     Wherever the key stands: Delta's own choice, the first 32 columns, would leave out a key behind them.
     """
     times = (column.name for column in feed.columns if column.type in ("date", "timestamp"))
-    columns = dict.fromkeys((*feed.key, feed.order_by, *times))
+    columns = dict.fromkeys((*_skippable(feed), feed.order_by, *times))
     return {"delta.dataSkippingStatsColumns": ", ".join(map(quoted, columns))}
+
+
+def _skippable(feed: Feed) -> list[str]:
+    """The columns of the key by which files may be skipped: Delta has no statistics of a boolean."""
+    return [name for name in feed.key if feed.column(name).type != "boolean"]
 
 
 def _business(feed: Feed) -> list[Definition]:

@@ -12,7 +12,8 @@ from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
-from ingestion.pipeline.feeds import Feed, load_feed
+from ingestion.pipeline.feed_files import load_feed
+from ingestion.pipeline.feeds import Feed
 
 HERE = Path(__file__).resolve().parent
 FEED = HERE.parents[1] / "dags" / "feeds" / "order_tracking.yaml"

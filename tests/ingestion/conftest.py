@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.pipeline.feeds import Feed, load_feed
+from ingestion.pipeline.feed_files import load_feed
+from ingestion.pipeline.feeds import Feed
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -40,7 +40,7 @@ def test_types_are_written_as_spark_writes_them() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version is 2, these jobs read version 1"),
+        ({"version": 3}, "version is 3, these jobs read 1 and 2"),
         ({"batch_id": "x' OR '1'='1"}, "is no batch id"),
         ({"files": []}, "lists no files"),
         ({"file": {"columns": ["order_num"]}}, "columns of source/a.csv are not those of feed order_tracking"),

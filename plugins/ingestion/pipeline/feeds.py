@@ -1,103 +1,118 @@
-"""A feed: which files belong together, how they are read, and which row wins. One YAML file each."""
+"""A feed: which files belong together, how they are read, and which row wins. docs/feeds.md shows each setting."""
 
+import codecs
 import re
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-SIMPLE_TYPES = ("string", "date", "timestamp", "bigint", "int", "double", "boolean")
-DECIMAL = re.compile(r"decimal\((\d{1,2}),(\d{1,2})\)")
-DEFAULT_FORMATS = {
-    "date": ["yyyy-MM-dd"],
-    "timestamp": [
-        "yyyy-MM-dd HH:mm:ss[.SSSSSS]",
-        "yyyy-MM-dd'T'HH:mm:ss[.SSSSSS]",
-        "yyyy-MM-dd'T'HH:mm:ss[.SSSSSS]XXX",
-    ],
-}
+from ingestion.pipeline import file_names
+from ingestion.pipeline.columns import Column, DecimalSeparator, Strict, ThousandsSeparator
+
+PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/")
+_TABLES_OF_OURS = re.compile(r"ingestion_log|.*_(staging|quarantine)")
+_UTF_16 = ("utf-16", "utf-16-le", "utf-16-be")
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
-class FeedError(ValueError):
-    """A feed file that cannot be used. The message names the file, the field and what is wrong with it."""
+class Csv(Strict):
+    """How the text of a file is cut into records and fields."""
 
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    quote: Annotated[str, StringConstraints(max_length=1)] = Field(default='"', description='"" for files without any')
+    escape: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = Field(
+        default=None, description="what stands before a quote in a quoted field; by default the quote, doubled"
+    )
+    encoding: str = "utf-8"
+    multiline: bool = Field(default=True, description="whether a quoted field may hold line breaks")
+    skip_lines: int = Field(default=0, ge=0, le=1000, description="lines above the header")
+    header: bool = Field(default=True, description="whether the first line names the columns; else they come in order")
+    ignore_lines: list[Annotated[str, StringConstraints(min_length=1)]] = Field(
+        default_factory=list, description="lines that begin with one of these are no rows: comments, totals"
+    )
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Column(_Strict):
-    """A column by the producer's own name, its type in the tables, and for dates the formats it may arrive in."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
-    type: str = "string"
-    formats: list[str] = Field(default_factory=list, description="Spark datetime patterns, tried in order")
-    optional: bool = Field(default=False, description="whether a file may lack it, as those of before it was added do")
-
-    @field_validator("type")
+    @field_validator("encoding")
     @classmethod
-    def _known_type(cls, value: str) -> str:
-        value = value.replace(" ", "").lower()
-        decimal = DECIMAL.fullmatch(value)
-        if value not in SIMPLE_TYPES and not decimal:
-            raise ValueError(f"unknown type {value!r}; one of {', '.join(SIMPLE_TYPES)}, decimal(p,s)")
-        if decimal and not 1 <= int(decimal[1]) <= 38:
-            raise ValueError(f"{value}: a decimal has 1 to 38 digits")
-        if decimal and int(decimal[2]) > int(decimal[1]):
-            raise ValueError(f"{value}: more digits behind the point than in all")
-        return value
+    def _readable_encoding(cls, value: str) -> str:
+        try:
+            name = codecs.lookup(value).name
+            letters = bytes(range(256)).decode(name, errors="replace")
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"unknown encoding {value!r}; utf-8, utf-16, windows-1252 and the like") from error
+        of_one_byte = len(letters) == 256 and letters[:128] == bytes(range(128)).decode("ascii")
+        if name == "utf-8-sig":
+            return "utf-8"
+        if not (name in ("utf-8", *_UTF_16) or of_one_byte):
+            raise ValueError(f"{value} cannot be read; utf-8, utf-16 and encodings of one byte a letter can")
+        return name
 
     @model_validator(mode="after")
-    def _formats_where_they_mean_something(self) -> "Column":
-        if self.formats and self.type not in DEFAULT_FORMATS:
-            raise ValueError(f"formats are for dates and timestamps, {self.name} is a {self.type}")
-        # Frozen for its users; filled in here so that the manifest states what was accepted.
-        object.__setattr__(self, "formats", self.formats or DEFAULT_FORMATS.get(self.type, []))
+    def _can_be_told_apart(self) -> "Csv":
+        if self.delimiter in "\r\n\0\ufeff" or (self.quote and self.quote in "\r\n\0\ufeff"):
+            raise ValueError("delimiter and quote cannot be a line break or NUL")
+        if self.delimiter in (self.quote, self.escape):
+            raise ValueError(f"delimiter {self.delimiter!r} is the quote or the escape too")
+        if not self.quote and self.escape:
+            raise ValueError("escape is for a quote in a quoted field, and quote is empty")
+        if not self.multiline and self.encoding != "utf-8":
+            raise ValueError(f"multiline: false is for files in utf-8, not {self.encoding}: leave it out")
+        for text in self.ignore_lines:
+            if self.delimiter in text or (self.quote and self.quote in text):
+                raise ValueError(f"ignore_lines: {text!r} is compared with the first field: no delimiter, no quote")
         return self
 
 
-class Csv(_Strict):
-    """How the text of a file is cut into fields. Quote and escape are `"`, the encoding is UTF-8."""
-
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
-    multiline: bool = Field(default=True, description="whether a quoted field may hold line breaks")
-
-
-class Limits(_Strict):
+class Limits(Strict):
     """What one batch takes at most; the rest waits in `source/` for the next run."""
 
     files: int = Field(default=500, gt=0)
     bytes: int = Field(default=10 * 1024**3, gt=0)
 
 
-class Feed(_Strict):
+class Feed(Strict):
     """The definition of a feed, as its YAML states it and as a manifest freezes it."""
 
     name: Identifier
     description: str
     prefix: Annotated[str, StringConstraints(pattern=r"^([^/]+/)+$")] = "source/"
-    pattern: str = Field(description="regular expression on the name under the prefix; its group `date` dates the file")
+    pattern: str = Field(description="regular expression on the name under the prefix; its groups date the file")
+    ignore_case: bool = Field(default=False, description="whether capitals in file names and headers mean nothing")
+    compression: Literal["none", "gzip"] = "none"
     columns: list[Column] = Field(min_length=1)
+    unknown_columns: Literal["reject", "ignore"] = Field(
+        default="reject", description="what becomes of a file with a column that is not of the feed"
+    )
     key: list[str] = Field(min_length=1)
     order_by: str = Field(description="the column whose greatest value wins")
     time_zone: str = Field(default="UTC", description="of timestamps that carry none")
+    nulls: list[str] = Field(default_factory=list, description="texts that mean NULL, beside the empty one")
+    decimal_separator: DecimalSeparator = "."
+    thousands_separator: ThousandsSeparator = ""
     csv: Csv = Csv()
     max_future_skew_seconds: int = Field(default=86400, ge=0, description="of order_by against the delivery time")
     bad_row_share: float = Field(default=0.0, ge=0, le=1, description="of a batch, above which people are alerted")
     limits: Limits = Limits()
 
+    @field_validator("name")
+    @classmethod
+    def _tables_of_its_own(cls, value: str) -> str:
+        if _TABLES_OF_OURS.fullmatch(value):
+            raise ValueError(f"{value} is the name of a table of the pipeline, or of another feed: rename the file")
+        return value
+
+    @field_validator("prefix")
+    @classmethod
+    def _where_others_deliver(cls, value: str) -> str:
+        if value.startswith(PREFIXES_OF_OURS):
+            raise ValueError(f"{value} is where the pipeline keeps its own files; {', '.join(PREFIXES_OF_OURS)} are")
+        return value
+
     @field_validator("pattern")
     @classmethod
-    def _pattern_compiles(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
+    def _pattern_says_a_day(cls, value: str) -> str:
+        file_names.check_pattern(value)
         return value
 
     @field_validator("time_zone")
@@ -112,37 +127,57 @@ class Feed(_Strict):
     @model_validator(mode="after")
     def _columns_agree(self) -> "Feed":
         names = [column.name for column in self.columns]
-        folded = [name.lower() for name in names]
-        if doubled := sorted({name for name in names if folded.count(name.lower()) > 1}):
+        if doubled := _doubled(names):
             raise ValueError(f"columns named twice (Delta does not tell case apart): {', '.join(doubled)}")
+        headers = [self.folded(column.text_in_header) for column in self.columns]
+        if doubled := sorted({header for header in headers if headers.count(header) > 1}):
+            raise ValueError(f"columns with the same header: {', '.join(doubled)}")
+        if doubled := _doubled(self.key):
+            raise ValueError(f"key names a column twice: {', '.join(doubled)}")
         for column in [*self.key, self.order_by]:
             if column not in names:
                 raise ValueError(f"key and order_by name columns of the feed; {column!r} is not one")
         for column in self.columns:
             if column.optional and column.name in (*self.key, self.order_by):
                 raise ValueError(f"{column.name} is of the key or order_by, which every file must have: not optional")
+            if column.optional and not self.csv.header:
+                raise ValueError(f"{column.name}: without a header no column can be told to be absent: not optional")
         order_type = next(column.type for column in self.columns if column.name == self.order_by)
         if order_type not in ("timestamp", "date"):
             raise ValueError(f"order_by must be a timestamp or date, {self.order_by} is a {order_type}")
         return self
+
+    @model_validator(mode="after")
+    def _columns_have_what_holds_for_all(self) -> "Feed":
+        """Each column states its own nulls and separators from here on, so that its readers look nowhere else."""
+        of_feed = {name: getattr(self, name) for name in ("nulls", "decimal_separator", "thousands_separator")}
+        for column in self.columns:
+            for name, value in of_feed.items():
+                if getattr(column, name) is None:
+                    object.__setattr__(column, name, value)
+            if column.decimal_separator == column.thousands_separator:
+                raise ValueError(f"{column.name}: {column.decimal_separator!r} would part decimals and thousands")
+        return self
+
+    def folded(self, header: str) -> str:
+        """A name of a header as it is compared."""
+        return header.casefold() if self.ignore_case else header
 
     def match(self, object_name: str) -> re.Match[str] | None:
         """The match of the feed's pattern on the whole name directly under its prefix, else None."""
         if not object_name.startswith(self.prefix):
             return None
         name = object_name.removeprefix(self.prefix)
-        return None if "/" in name else re.fullmatch(self.pattern, name)
+        return None if "/" in name else file_names.compiled(self.pattern, self.ignore_case).fullmatch(name)
 
     def file_date(self, object_name: str, delivered_at: datetime) -> date:
-        """The date a file is filed under: its name's group `date`, else the UTC date of its delivery.
+        """The date a file is filed under: the day that its name says, else the UTC date of its delivery.
 
         Raises ValueError when the name carries a date that does not exist.
         """
         match = self.match(object_name)
-        if match is None or "date" not in match.groupdict():
-            return delivered_at.date()
-        digits = re.sub(r"\D", "", match["date"])
-        return datetime.strptime(digits, "%Y%m%d").date()  # noqa: DTZ007 - a date without a time has no zone
+        day = None if match is None else file_names.day_of(match)
+        return delivered_at.date() if day is None else day
 
     @property
     def max_future_skew(self) -> timedelta:
@@ -150,20 +185,6 @@ class Feed(_Strict):
         return timedelta(seconds=self.max_future_skew_seconds)
 
 
-def load_feed(path: Path) -> Feed:
-    """Read a feed's YAML; the feed is named after the file. Raises FeedError."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FeedError(f"{path.name}: not readable as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise FeedError(f"{path.name}: expected a mapping of settings, found {type(content).__name__}")
-    try:
-        return Feed.model_validate({"name": path.stem, **content})
-    except ValidationError as error:
-        raise FeedError(f"{path.name}: " + "; ".join(_problem(item) for item in error.errors())) from error
-
-
-def _problem(item: ErrorDetails) -> str:
-    field = ".".join(str(part) for part in item["loc"]) or "feed"
-    return f"{field}: {item['msg'].removeprefix('Value error, ')}"
+def _doubled(names: list[str]) -> list[str]:
+    folded = [name.lower() for name in names]
+    return sorted({name for name in names if folded.count(name.lower()) > 1})

@@ -28,7 +28,10 @@ class Tables(_Frozen):
 
 
 class BatchFile(_Frozen):
-    """A file of the batch, by its first identity (object, generation), with its pinned copy and its archive name."""
+    """A file of the batch, by its first identity (object, generation), with its pinned copy and its archive name.
+
+    `columns`, `header` and `header_record` are what `headers.Header` says of it.
+    """
 
     object: str
     generation: int
@@ -37,7 +40,9 @@ class BatchFile(_Frozen):
     size: int
     crc32c: str
     md5: str | None
-    columns: list[str]
+    columns: list[str | None]
+    header: list[str] | None = None  # as columns in a manifest of version 1
+    header_record: int = 0
     input: str
     archive: str
 
@@ -55,7 +60,7 @@ class RejectedFile(_Frozen):
 class Manifest(_Frozen):
     """One batch. `design`: the commit point of `plan_batch`; never changed afterwards."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     batch_id: str
     dag_id: str
     run_id: str

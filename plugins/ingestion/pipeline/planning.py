@@ -9,7 +9,8 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline import storage
 from ingestion.pipeline.candidates import Candidate, of_days, waiting
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.intake import Rejection, StoredObject, header
+from ingestion.pipeline.headers import header
+from ingestion.pipeline.intake import Rejection, StoredObject
 from ingestion.pipeline.manifest import (
     BatchFile,
     Manifest,
@@ -96,10 +97,12 @@ def _pin(
     head = storage.read_head(bucket, stored)
     if head is None:
         return _gone(bucket, stored)
-    columns = day if isinstance(day, Rejection) else header(feed, stored, head)
-    if isinstance(day, Rejection) or isinstance(columns, Rejection):
-        return _reject(feed, candidate, columns)
-    name = f"{batch_prefix(feed, batch_id)}input/{number:05d}.csv"
+    found = day if isinstance(day, Rejection) else header(feed, stored, head)
+    if isinstance(day, Rejection) or isinstance(found, Rejection):
+        return _reject(feed, candidate, found)
+    # Spark tells by the name what is compressed.
+    suffix = ".csv.gz" if feed.compression == "gzip" else ".csv"
+    name = f"{batch_prefix(feed, batch_id)}input/{number:05d}{suffix}"
     if not storage.copy(bucket, stored, name):
         return _gone(bucket, stored)
     return BatchFile(
@@ -110,7 +113,9 @@ def _pin(
         size=stored.size,
         crc32c=stored.crc32c,
         md5=stored.md5,
-        columns=columns,
+        columns=found.columns,
+        header=found.texts,
+        header_record=found.record,
         input=f"gs://{bucket.name}/{name}",
         archive=final_name("archive", feed, day, candidate.object, candidate.generation),
     )

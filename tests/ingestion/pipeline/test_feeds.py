@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ingestion.pipeline.feeds import Feed, FeedError, load_feed
+from ingestion.pipeline.feed_files import FeedError, feed_files, load_feed
+from ingestion.pipeline.feeds import Feed
 
 MINIMAL = {
     "description": "a test",
@@ -52,6 +53,37 @@ def test_what_a_manifest_freezes_is_read_back_as_the_same_feed(tmp_path: Path) -
         ),
         ({"pattern": "("}, "parcels.yaml: pattern: not a regular expression"),
         ({"time_zone": "Mars/Base"}, "parcels.yaml: time_zone: unknown time zone 'Mars/Base'"),
+        ({"key": ["id", "ID"]}, "key names a column twice: ID, id"),
+        ({"key": ["id", "id"]}, "parcels.yaml: feed: key names a column twice: id"),
+        ({"prefix": "archive/in/"}, "parcels.yaml: prefix: archive/in/ is where the pipeline keeps its own files"),
+        ({"pattern": r"p_(?P<date>\d{4}_\d{2})\.csv"}, "parcels.yaml: pattern: its group `date` fits no day"),
+        (
+            {"columns": [*MINIMAL["columns"], {"name": "day", "type": "date", "formats": ["YYYY-MM-DD"]}]},
+            "parcels.yaml: columns.3: format 'YYYY-MM-DD': Y stands for nothing that can be read; "
+            "as text it is 'YYYY'; did you mean 'yyyy-MM-dd'?",
+        ),
+        (
+            {"columns": [*MINIMAL["columns"], {"name": "day", "type": "date", "formats": ["epoch_seconds"]}]},
+            "day is a date, and epoch_seconds tells a time",
+        ),
+        ({"columns": [*MINIMAL["columns"], {"name": "nr", "header": "id"}]}, "columns with the same header: id"),
+        ({"columns": [*MINIMAL["columns"], {"name": "nr", "header": " "}]}, "cannot be told from others"),
+        ({"ignore_case": True, "columns": [*MINIMAL["columns"], {"name": "nr", "header": "ID"}]}, "same header: id"),
+        ({"csv": {"delimiter": '"'}}, "parcels.yaml: csv: delimiter '\"' is the quote or the escape too"),
+        ({"csv": {"delimiter": "\n"}}, "delimiter and quote cannot be a line break or NUL"),
+        ({"csv": {"delimiter": "\0"}}, "delimiter and quote cannot be a line break or NUL"),
+        ({"csv": {"delimiter": "||"}}, "csv.delimiter: String should have at most 1 character"),
+        ({"csv": {"encoding": "cp037"}}, "parcels.yaml: csv.encoding: cp037 cannot be read"),
+        ({"csv": {"encoding": "shift_jis"}}, "parcels.yaml: csv.encoding: shift_jis cannot be read"),
+        ({"csv": {"encoding": "latin-11"}}, "parcels.yaml: csv.encoding: unknown encoding 'latin-11'"),
+        ({"csv": {"encoding": "cp1252", "multiline": False}}, "multiline: false is for files in utf-8, not cp1252"),
+        ({"csv": {"ignore_lines": ["#,"]}}, "ignore_lines: '#,' is compared with the first field"),
+        ({"csv": {"quote": "", "escape": "\\"}}, "escape is for a quote in a quoted field, and quote is empty"),
+        (
+            {"csv": {"header": False}, "columns": [*MINIMAL["columns"], {"name": "nr", "optional": True}]},
+            "nr: without a header no column can be told to be absent",
+        ),
+        ({"thousands_separator": "."}, "id: '.' would part decimals and thousands"),
         ({"limits": {"files": 0}}, "parcels.yaml: limits.files: Input should be greater than 0"),
     ],
 )
@@ -59,6 +91,41 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, change: dict[str
     with pytest.raises(FeedError) as caught:
         load_feed(write(tmp_path, MINIMAL | change))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ingestion_log", "parcels_staging", "parcels_quarantine"])
+def test_a_feed_cannot_have_the_name_of_another_table(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL))
+    with pytest.raises(FeedError, match=f"{name} is the name of a table of the pipeline"):
+        load_feed(path)
+
+
+def test_a_setting_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump(MINIMAL) + "key: [fee]\n")
+    with pytest.raises(FeedError, match=r"(?s)parcels\.yaml: not readable as YAML: .*key stands in it twice"):
+        load_feed(path)
+
+
+def test_both_endings_of_yaml_are_feeds_but_not_of_one_name(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    short = path.rename(path.with_suffix(".yml"))
+    (tmp_path / "notes.txt").touch()
+    assert feed_files(tmp_path) == [short]
+    assert load_feed(short).name == "parcels"
+    both = write(tmp_path, MINIMAL)
+    with pytest.raises(FeedError, match=r"there is parcels\.yml too"):
+        load_feed(both)
+
+
+def test_what_holds_for_all_columns_holds_for_each_that_does_not_say_otherwise(tmp_path: Path) -> None:
+    columns = [*MINIMAL["columns"][:2], MINIMAL["columns"][2] | {"decimal_separator": ".", "nulls": []}]
+    feed = load_feed(write(tmp_path, MINIMAL | {"columns": columns, "decimal_separator": ",", "nulls": ["-"]}))
+    assert [(column.decimal_separator, column.nulls) for column in feed.columns] == [
+        (",", ["-"]),
+        (",", ["-"]),
+        (".", []),
+    ]
 
 
 @pytest.mark.parametrize("content", ["- a\n- list\n", "key: [unclosed\n"])

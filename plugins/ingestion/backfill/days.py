@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, time, tzinfo
 from typing import Any
 
-_MOST_NAMES = 10
 # What is asked of the XComs of a run of this package's pipeline: (task, key).
 XCOMS = (("plan_batch", "files"), ("plan_batch", "rejected"), ("stage", "return_value"), ("merge", "return_value"))
 _COUNTS = ("inserted", "updated", "stale", "duplicate", "quarantined")
@@ -54,10 +53,10 @@ class Day:
         return self.outcome not in ("queued", "running")
 
 
-def names(days: Sequence[str]) -> str:
+def names(days: Sequence[str], most: int = 10) -> str:
     """The days, or the first of many and how many more there are."""
-    more = len(days) - _MOST_NAMES
-    return ", ".join(days[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more = len(days) - most
+    return ", ".join(days[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def count(number: int, noun: str = "day") -> str:
@@ -73,16 +72,12 @@ def name_of(moment: datetime, zone: tzinfo) -> str:
 
 def totals(days: Sequence[Day]) -> str:
     """How many ended how, the ones that did not succeed by name."""
-    by_outcome: dict[str, list[str]] = {"success": []}
+    by_outcome: dict[str, list[str]] = {}
     for day in days:
         by_outcome.setdefault(day.outcome, []).append(day.name)
-    succeeded = by_outcome.pop("success")
-    return ", ".join(
-        [
-            f"{len(succeeded)} succeeded",
-            *(f"{len(found)} {what} ({names(found)})" for what, found in by_outcome.items()),
-        ]
-    )
+    succeeded = len(by_outcome.pop("success", []))
+    others = (f"{len(found)} {what} ({names(found)})" for what, found in by_outcome.items())
+    return ", ".join((f"{succeeded} succeeded", *others))
 
 
 def loaded(states: Mapping[str, str | None], xcoms: Mapping[tuple[str, str], Any]) -> str:

@@ -1,23 +1,25 @@
 """What a backfill is asked to do, read from the command line."""
 
 from argparse import Namespace
+from contextlib import suppress
 from datetime import date, datetime, time, tzinfo
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, InstanceOf, Json, ValidationError
+from pydantic import BaseModel, ConfigDict, Json, PlainValidator, ValidationError
 
 
 class RefusedError(Exception):
-    """The command ends without having started anything. The message is one line and says what to do."""
+    """The command ends without having started anything. The message says what to do."""
 
 
-def _moment(text: str | None) -> date | None:
+def _moment(text: str) -> date:
     for kind in (date, datetime):
-        try:
-            return kind.fromisoformat(text) if text else None
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            return kind.fromisoformat(text)
     raise ValueError(f"{text!r} is no date: write it as 2026-11-20 or 2026-11-20T06:00")
+
+
+Moment = Annotated[date, PlainValidator(_moment)]
 
 
 class Options(BaseModel):
@@ -26,8 +28,8 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
     dag_id: str
-    start_date: Annotated[InstanceOf[date] | None, BeforeValidator(_moment)]
-    end_date: Annotated[InstanceOf[date] | None, BeforeValidator(_moment)]
+    start_date: Moment | None
+    end_date: Moment | None
     rerun_failed_tasks: bool
     reset_dagruns: bool
     run_backwards: bool
@@ -47,10 +49,10 @@ class Options(BaseModel):
             problem = error.errors()[0]
             option = str(problem["loc"][0]).replace("_", "-")
             raise RefusedError(f"--{option}: {problem['msg'].removeprefix('Value error, ')}") from None
-        first, last = options.start_date or options.end_date, options.end_date or options.start_date
+        first = options.start_date or options.end_date
         if first is None:
             raise RefusedError("which days? Give --start-date and --end-date; one of them alone means that one day")
-        return options.model_copy(update={"start_date": first, "end_date": last})
+        return options.model_copy(update={"start_date": first, "end_date": options.end_date or first})
 
     @property
     def reprocess(self) -> Literal["none", "failed", "completed"]:
@@ -68,6 +70,10 @@ class Options(BaseModel):
         if first > last:
             raise RefusedError(f"the range is reversed: {self.range}")
         return first, last
+
+    def asked(self, zone: tzinfo) -> tuple[Any, ...]:
+        """What makes a backfill the one that these options ask for. The order of its days does not."""
+        return (*self.bounds(zone), self.reprocess, self.max_active_runs, self.conf or None)
 
 
 def _at(moment: date, default: time, zone: tzinfo) -> datetime:

@@ -32,6 +32,12 @@ def test_one_date_is_one_whole_day_in_the_time_zone_of_the_dag(argv: list[str]) 
     assert last - first == timedelta(days=1, microseconds=-1)
 
 
+def test_an_empty_date_is_refused() -> None:
+    """As a shell variable that is not set gives it: the other date alone would be another range."""
+    with pytest.raises(RefusedError, match="--start-date: '' is no date"):
+        options("-s", "", "-e", "2026-10-03")
+
+
 def test_a_time_is_taken_as_it_is() -> None:
     first, last = options("-s", "2026-10-03T06:00", "-e", "2026-10-03T09:00+00:00").bounds(BERLIN)
     assert (first, last) == (datetime(2026, 10, 3, 4, tzinfo=UTC), datetime(2026, 10, 3, 9, tzinfo=UTC))
@@ -105,6 +111,13 @@ def test_a_conf_that_is_no_object_is_refused() -> None:
     for text in ("{", json.dumps([1])):
         with pytest.raises(RefusedError, match="--conf"):
             options("-s", "2026-10-03", "-c", text)
+
+
+def test_airflow_calls_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[object] = []
+    monkeypatch.setattr("ingestion.backfill.command.backfill", called.append)
+    cli.backfill_command().func("the arguments")
+    assert called == ["the arguments"]
 
 
 def load_local_settings(monkeypatch: pytest.MonkeyPatch, argv: str, commands: list[object]) -> None:

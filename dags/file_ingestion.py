@@ -25,7 +25,10 @@ the cause and clear the task.
 | `detect_new_files` | the bucket cannot be listed, or the form makes no sense | check connection, bucket, form |
 | `plan_batch` | a file cannot be pinned, or an archived one no longer fits the feed | do what its message says |
 | `stage`, `merge` | the Databricks run failed; the task links to it | mend what the run's last line says |
-| `archive` | the batch is not merged, a copy differs, a delete is forbidden | do what it says; nothing was lost |
+| `archive` | the batch is not merged, a copy differs or cannot be written | do what it says; nothing was lost |
+
+**A file stays in `{prefix}` though it was loaded** when the bucket refuses its delete (a hold, a retention). People are
+told what it needs, no run loads it again, and the `archive` of each later batch tries to delete it.
 
 **Clearing** works for any task of any run, also an old green one.
 

@@ -6,6 +6,7 @@ import pytest
 
 from ingestion.pipeline.feed_files import load_feed
 from ingestion.pipeline.feeds import Feed
+from tests.refusals import Refusals, install
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -14,3 +15,9 @@ REPO = Path(__file__).resolve().parents[2]
 def feed() -> Feed:
     """The feed of the mission."""
     return load_feed(REPO / "dags/feeds/order_tracking.yaml")
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> Refusals:
+    """Requests that the bucket is to refuse."""
+    return install(monkeypatch)

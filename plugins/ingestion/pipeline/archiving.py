@@ -3,32 +3,41 @@
 `archive` is the only place that removes anything from `source/`: by generation, after a verified copy.
 """
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from google.cloud.storage import Bucket
 
 from ingestion.pipeline import storage
+from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
+from ingestion.pipeline.left_behind import identity_of, list_notes, write_note
 from ingestion.pipeline.manifest import BatchFile, Manifest, RejectedFile, batch_prefix
 
 PARALLEL = 8
+
+log = logging.getLogger(__name__)
 
 
 class ArchiveError(RuntimeError):
     """A file of the batch that is neither in the archive nor pinned. Nothing of it was deleted."""
 
 
-def archive(bucket: Bucket, manifest: Manifest) -> None:
+def archive(bucket: Bucket, manifest: Manifest) -> list[str]:
     """Move every file of the batch to its place, then remove the pinned copies. May be run again at any point.
 
+    Returns a line for each file that is in its place, but that the bucket does not let go from `source/` (a hold, a
+    retention): a note keeps later runs from loading it, and their `archive` tries to delete it again.
     Raises ArchiveError or storage.CopyMismatchError with `source/` still holding the file.
     """
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(partial(_archive_file, bucket), manifest.files))
-        list(pool.map(partial(_move_rejected, bucket), manifest.rejected))
+        list(pool.map(partial(_let_go, bucket, manifest.feed), list_notes(bucket, manifest.feed)))
+        kept = list(pool.map(partial(_archive_file, bucket, manifest.feed), manifest.files))
+        kept += pool.map(partial(_move_rejected, bucket, manifest.feed), manifest.rejected)
         inputs = storage.list_objects(bucket, batch_prefix(manifest.feed, manifest.batch_id) + "input/")
-        list(pool.map(lambda item: storage.delete_generation(bucket, item.name, item.generation), inputs))
+        kept += pool.map(partial(_remove_input, bucket), inputs)
+    return [line for line in kept if line]
 
 
 def restore_inputs(bucket: Bucket, manifest: Manifest) -> list[str]:
@@ -54,7 +63,7 @@ def _restore(bucket: Bucket, file: BatchFile) -> None:
         raise ArchiveError(_nowhere(file))
 
 
-def _archive_file(bucket: Bucket, file: BatchFile) -> None:
+def _archive_file(bucket: Bucket, feed: Feed, file: BatchFile) -> str | None:
     pinned = storage.find(bucket, _input_name(bucket, file))
     if pinned is not None:
         # Kept on the copy, so that a backfill from the archive loads the file under its first identity.
@@ -64,16 +73,50 @@ def _archive_file(bucket: Bucket, file: BatchFile) -> None:
     if archived is None:
         raise ArchiveError(_nowhere(file))
     _check_content(file, archived)
-    storage.delete_generation(bucket, file.object, file.generation)
+    return _remove_from_source(bucket, feed, file, file.archive)
 
 
-def _move_rejected(bucket: Bucket, file: RejectedFile) -> None:
+def _move_rejected(bucket: Bucket, feed: Feed, file: RejectedFile) -> str | None:
     source = storage.find(bucket, file.object)
     if source is None or source.generation != file.generation:
-        return  # Moved by an earlier try, or replaced by its producer: the next run judges the new one.
+        return None  # Moved by an earlier try, or replaced by its producer: the next run judges the new one.
     storage.copy(bucket, source, file.to)
     storage.write_json(bucket, f"{file.to}.reason.json", file.model_dump())
-    storage.delete_generation(bucket, file.object, file.generation)
+    return _remove_from_source(bucket, feed, file, file.to)
+
+
+def _remove_from_source(bucket: Bucket, feed: Feed, file: BatchFile | RejectedFile, copy: str) -> str | None:
+    """The last step of a file whose verified copy is in its place. What was refused, if it was."""
+    try:
+        storage.delete_generation(bucket, file.object, file.generation)
+    except storage.BucketRefusedError as refusal:
+        write_note(bucket, feed, "moved", (file.object, file.generation), str(refusal), copy)
+        return f"{refusal} Its copy is at {copy}; no run loads it again, later ones try to delete it."
+    return None
+
+
+def _remove_input(bucket: Bucket, pinned: StoredObject) -> str | None:
+    try:
+        storage.delete_generation(bucket, pinned.name, pinned.generation)
+    except storage.BucketRefusedError as refusal:
+        return f"{refusal} Nothing reads it any more."
+    return None
+
+
+def _let_go(bucket: Bucket, feed: Feed, note: StoredObject) -> None:
+    """Delete a file that an earlier batch had to leave in `source/`, then its note."""
+    name, generation = identity_of(feed, note.name)
+    source = storage.find(bucket, name)
+    try:
+        if source is not None and source.generation == generation:
+            copied = storage.find(bucket, note.metadata["copy"])
+            if copied is None or not storage.same_content(source, copied):
+                log.warning("%s stays: %s is no copy of it any more", name, note.metadata["copy"])
+                return
+            storage.delete_generation(bucket, name, generation)
+        storage.delete_generation(bucket, note.name, note.generation)
+    except storage.BucketRefusedError as refusal:
+        log.warning("Still in source/: %s", refusal)
 
 
 def _input_name(bucket: Bucket, file: BatchFile) -> str:

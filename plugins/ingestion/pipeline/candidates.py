@@ -10,6 +10,7 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import Rejection, StoredObject, file_date, loadable, within_limits
+from ingestion.pipeline.left_behind import list_notes, settled
 from ingestion.pipeline.manifest import first_identity
 from ingestion.pipeline.run_request import Days
 
@@ -36,7 +37,7 @@ class Candidate:
 
 def waiting(bucket: Bucket, feed: Feed, max_files: int | None) -> list[Candidate]:
     """What waits in `source/`, the oldest first, as much as one batch takes."""
-    return _delivered(feed, within_limits(feed, _in_source(bucket, feed), max_files))
+    return _delivered(feed, within_limits(feed, new_in_source(bucket, feed), max_files))
 
 
 def of_days(bucket: Bucket, feed: Feed, days: Days, max_files: int | None) -> list[Candidate]:
@@ -52,6 +53,14 @@ def of_days(bucket: Bucket, feed: Feed, days: Days, max_files: int | None) -> li
     if max_files is not None and len(found) > max_files:
         raise TooManyFilesError(_too_many(days, found, max_files))
     return found
+
+
+def new_in_source(bucket: Bucket, feed: Feed) -> list[StoredObject]:
+    """The files of the feed in `source/` that are for a run to load: all but those that were moved and could not be
+    deleted."""
+    objects = _in_source(bucket, feed)
+    done = settled(feed, (note.name for note in list_notes(bucket, feed))) if objects else set()
+    return [item for item in objects if (item.name, item.generation) not in done]
 
 
 def _in_source(bucket: Bucket, feed: Feed) -> list[StoredObject]:

@@ -97,8 +97,13 @@ def manifest_name(feed: Feed, batch_id: str) -> str:
 
 def final_name(root: Literal["archive", "rejected"], feed: Feed, day: date, object_name: str, generation: int) -> str:
     """Where a delivered file ends up: unique for each generation, found by feed and date."""
+    return f"{root}/{feed.name}/{day:%Y-%m-%d}/{name_with_generation(feed, object_name, generation)}"
+
+
+def name_with_generation(feed: Feed, object_name: str, generation: int) -> str:
+    """The last part of a name that tells apart what was delivered under one name; `first_identity` reads it back."""
     name = PurePosixPath(object_name.removeprefix(feed.prefix))
-    return f"{root}/{feed.name}/{day:%Y-%m-%d}/{name.stem}.{generation}{name.suffix}"
+    return f"{name.stem}.{generation}{name.suffix}"
 
 
 def first_identity(feed: Feed, archived_name: str) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.transfers.gcs_to_gcs import GCSToGCSOperator
 from airflow.sdk import Context
 
+from ingestion import alerts
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.planning import read_manifest
@@ -44,7 +45,10 @@ class ArchiveFilesOperator(GCSToGCSOperator):
                 f"Batch {self.batch_id} was not merged by this run (merge did batch {self.merged_batch_id or 'none'}), "
                 "so nothing was moved: clear stage with all tasks after it."
             )
-        archive(bucket, manifest)
+        kept = archive(bucket, manifest)
+        if kept:
+            # Green, for every row is merged and archived: a red task would load them all again, and pause the DAG.
+            alerts.tell(context, f"{self.dag_id}: {len(kept)} object(s) cannot be deleted", kept)
         moved = [(file.object, file.archive) for file in manifest.files]
         moved += [(file.object, file.to) for file in manifest.rejected]
         for source, destination in moved:

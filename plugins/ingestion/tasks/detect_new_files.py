@@ -17,8 +17,10 @@ from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEve
 from asgiref.sync import sync_to_async
 from gcloud.aio.storage import Bucket
 
+from ingestion.pipeline.candidates import new_in_source
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import loadable
+from ingestion.pipeline.left_behind import notes_prefix, settled
 from ingestion.runs.trigger_form import request_of
 
 # A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
@@ -65,7 +67,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
             try:
                 # Kept from look to look: to make one takes a question for the connection and one for a token.
                 bucket = bucket or await self._bucket(session)
-                event = await self._event(loadable(feed, await bucket.list_blobs(prefix=self.prefix)))
+                event = await self._event(await new_files(bucket, feed))
             except Exception as error:  # whatever is raised is an outage; reported below, never passed over
                 bucket = None  # the connection may be changed meanwhile
                 failures += 1
@@ -115,10 +117,10 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
         """Whether a file of the feed is there now."""
         hook = GCSHook(gcp_conn_id=self.google_cloud_conn_id, impersonation_chain=self.impersonation_chain)
         try:
-            names = hook.list(self.bucket, prefix=self.prefix)
+            found = new_in_source(hook.get_conn().bucket(self.bucket), Feed.model_validate(self.feed))
         except Exception as error:
             raise AirflowException(unreachable(self.bucket, self.prefix, error)) from error
-        self._matches = loadable(Feed.model_validate(self.feed), names)
+        self._matches = [item.name for item in found]
         return bool(self._matches)
 
     def execute(self, context: Context) -> list[str]:
@@ -148,6 +150,26 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> NoReturn:
         """Fail: the trigger could not look. It ends the task by itself in all other cases."""
         raise AirflowException(event["message"])
+
+
+async def new_files(bucket: Bucket, feed: Feed) -> list[str]:
+    """What candidates.new_in_source finds, asked for without holding a thread of the triggerer."""
+    delivered = {item["name"]: int(item["generation"]) for item in await listed(bucket, feed.prefix)}
+    names = loadable(feed, list(delivered))
+    done = settled(feed, [item["name"] for item in await listed(bucket, notes_prefix(feed))]) if names else set()
+    return [name for name in names if (name, delivered[name]) not in done]
+
+
+async def listed(bucket: Bucket, prefix: str) -> list[dict[str, Any]]:
+    """The objects directly under a prefix; the client's own `list_blobs` gives names without generations."""
+    params = {"prefix": prefix, "delimiter": "/", "pageToken": ""}
+    items: list[dict[str, Any]] = []
+    while True:
+        page = await bucket.storage.list_objects(bucket.name, params=params)
+        items += page.get("items", [])
+        params["pageToken"] = page.get("nextPageToken", "")
+        if not params["pageToken"]:
+            return items
 
 
 def another_run_waits(dag_id: str) -> bool:

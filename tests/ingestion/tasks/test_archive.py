@@ -5,9 +5,11 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 from google.cloud.storage import Bucket
 
+from ingestion import alerts
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.archive import ArchiveFilesOperator
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, names, put
+from tests.refusals import HELD, Refusals
 
 pytestmark = pytest.mark.usefixtures("bucket_environment")
 
@@ -43,3 +45,17 @@ def test_rejected_files_need_no_merge(bucket: Bucket, feed: Feed) -> None:
     must_plan(bucket, feed)
     archive(feed, bucket, "")
     assert names(bucket, "source/") == []
+
+
+def test_people_are_told_of_a_file_under_a_hold_and_the_task_is_green(
+    bucket: Bucket, feed: Feed, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(alerts, "tell", lambda context, subject, lines: told.append((subject, lines)))
+    put(bucket, NAME, FIRST)
+    must_plan(bucket, feed)
+    refusals.refuse("DELETE", NAME, HELD)
+    assert len(archive(feed, bucket, "b1")) == 1
+    ((subject, (line,)),) = told
+    assert subject == "order_tracking: 1 object(s) cannot be deleted"
+    assert f"gs://{bucket.name}/{NAME} generation" in line

@@ -22,6 +22,7 @@ from gcloud.aio.storage import Bucket as StorageBucket
 from google.cloud.storage import Bucket
 
 from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.left_behind import write_note
 from ingestion.tasks import detect_new_files
 from ingestion.tasks.detect_new_files import NewFilesSensor, NewFilesTrigger, another_run_waits
 
@@ -120,6 +121,17 @@ def test_names_of_no_feed_start_nothing(feed: Feed, bucket: Bucket, name: str) -
     bucket.blob(name).upload_from_string("x")
     trigger.deadline = datetime.now(UTC).isoformat()
     assert first_event(trigger) == TaskSkippedEvent()
+
+
+def test_a_file_that_was_moved_and_could_not_be_deleted_starts_nothing(feed: Feed, bucket: Bucket) -> None:
+    blob = bucket.blob(NAME)
+    blob.upload_from_string("x")
+    write_note(bucket, feed, "moved", (NAME, blob.generation), "a hold", "archive/copy")
+    with pytest.raises(AirflowSkipException, match="No file of this feed"):
+        new_sensor(feed, bucket.name).execute(run_of("manual"))
+    trigger = waiting_trigger(feed, bucket.name)
+    event = first_event(trigger, meanwhile=lambda: blob.upload_from_string("delivered again"))
+    assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})
 
 
 def test_a_waiting_run_makes_way_and_says_so(

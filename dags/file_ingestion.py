@@ -23,12 +23,14 @@ the cause and clear the task.
 | red task | means | then |
 |---|---|---|
 | `detect_new_files` | the bucket cannot be listed, or the form makes no sense | check connection, bucket, form |
-| `plan_batch` | a file cannot be pinned, or an archived one no longer fits the feed | do what its message says |
+| `plan_batch` | a reload cannot read a file, or an archived one no longer fits the feed | do what its message says |
 | `stage`, `merge` | the Databricks run failed; the task links to it | mend what the run's last line says |
 | `archive` | the batch is not merged, a copy differs or cannot be written | do what it says; nothing was lost |
 
 **A file stays in `{prefix}` though it was loaded** when the bucket refuses its delete (a hold, a retention). People are
 told what it needs, no run loads it again, and the `archive` of each later batch tries to delete it.
+**A file that may not be read** (a permission, an encryption key) stays too and is told; it is tried again within the
+hour, or by Trigger.
 
 **Clearing** works for any task of any run, also an old green one.
 
@@ -41,8 +43,8 @@ told what it needs, no run loads it again, and the `archive` of each later batch
 
 **When the DAG is paused**, {failures} runs in a row have failed and each was reported. Mend the cause, then unpause.
 
-**Green with skipped tasks**: there was nothing to load, another run was waiting for its turn, no file came for so long
-that the next run took over the waiting (`INGESTION_MAX_WAIT_SECONDS`, a day by default), or all files were rejected.
+**Green with skipped tasks**: there was nothing to load or nothing that could be read, another run was waiting for its turn, no file came
+for so long that the next run took over the waiting (`INGESTION_MAX_WAIT_SECONDS`, a day by default), or all files were rejected.
 """
 
 # One DAG for each feed in `dags/feeds/`; the docstring above, filled in, is what the UI shows as its runbook.

@@ -20,17 +20,18 @@ class Refusals:
         self._refused: dict[tuple[str, str], tuple[int, str]] = {}
 
     def refuse(self, method: str, name: str, answer: tuple[int, str]) -> None:
-        """From now on, answer this method on the object of this name so."""
+        """From now on, answer this method on the object of this name so; `UPLOAD` is the one that writes it anew."""
         self._refused[method, name] = answer
 
     def relent(self) -> None:
         """Refuse nothing any more."""
         self._refused.clear()
 
-    def answer(self, method: str, url: str) -> requests.Response | None:
+    def answer(self, method: str, url: str, body: object) -> requests.Response | None:
         """The refusal of this request, if it is to be refused."""
         for (refused, name), (status, message) in self._refused.items():
-            if method == refused and f"/o/{quote(name, safe='')}" in url:
+            uploads = refused == "UPLOAD" and isinstance(body, bytes) and f'"{name}"'.encode() in body
+            if uploads or (method == refused and f"/o/{quote(name, safe='')}" in url):
                 return _response(method, url, status, message)
         return None
 
@@ -52,9 +53,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Refusals:
     refusals = Refusals()
     request: Callable[..., requests.Response] = AuthorizedSession.request
 
-    def asked(session: AuthorizedSession, method: str, url: str, *args: object, **kwargs: object) -> requests.Response:
-        refused = refusals.answer(method, url)
-        return request(session, method, url, *args, **kwargs) if refused is None else refused
+    def asked(session: AuthorizedSession, method: str, url: str, data: object = None, **kwargs: object) -> object:
+        refused = refusals.answer(method, url, data)
+        return request(session, method, url, data, **kwargs) if refused is None else refused
 
     monkeypatch.setattr(AuthorizedSession, "request", asked)
     return refusals

@@ -12,7 +12,7 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
-from ingestion.pipeline.left_behind import identity_of, list_notes, write_note
+from ingestion.pipeline.left_behind import identity_of, is_moved, list_notes, write_note
 from ingestion.pipeline.manifest import BatchFile, Manifest, RejectedFile, batch_prefix
 
 PARALLEL = 8
@@ -27,12 +27,12 @@ class ArchiveError(RuntimeError):
 def archive(bucket: Bucket, manifest: Manifest) -> list[str]:
     """Move every file of the batch to its place, then remove the pinned copies. May be run again at any point.
 
-    Returns a line for each file that is in its place, but that the bucket does not let go from `source/` (a hold, a
-    retention): a note keeps later runs from loading it, and their `archive` tries to delete it again.
+    Returns a line for each object that the bucket does not let go. A file under a hold, or in its retention, is in
+    its place by then: a note keeps later runs from loading it, and their `archive` tries to delete it again.
     Raises ArchiveError or storage.CopyMismatchError with `source/` still holding the file.
     """
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(partial(_let_go, bucket, manifest.feed), list_notes(bucket, manifest.feed)))
+        list(pool.map(lambda item: _let_go(bucket, *item), _left_behind(bucket, manifest.feed)))
         kept = list(pool.map(partial(_archive_file, bucket, manifest.feed), manifest.files))
         kept += pool.map(partial(_move_rejected, bucket, manifest.feed), manifest.rejected)
         inputs = storage.list_objects(bucket, batch_prefix(manifest.feed, manifest.batch_id) + "input/")
@@ -80,7 +80,11 @@ def _move_rejected(bucket: Bucket, feed: Feed, file: RejectedFile) -> str | None
     source = storage.find(bucket, file.object)
     if source is None or source.generation != file.generation:
         return None  # Moved by an earlier try, or replaced by its producer: the next run judges the new one.
-    storage.copy(bucket, source, file.to)
+    try:
+        storage.copy(bucket, source, file.to)
+    except storage.BucketRefusedError as refusal:  # an empty file is rejected unread, so that this is the first request
+        write_note(bucket, feed, "unreadable", (file.object, file.generation), str(refusal))
+        return str(refusal)
     storage.write_json(bucket, f"{file.to}.reason.json", file.model_dump())
     return _remove_from_source(bucket, feed, file, file.to)
 
@@ -103,17 +107,25 @@ def _remove_input(bucket: Bucket, pinned: StoredObject) -> str | None:
     return None
 
 
-def _let_go(bucket: Bucket, feed: Feed, note: StoredObject) -> None:
-    """Delete a file that an earlier batch had to leave in `source/`, then its note."""
-    name, generation = identity_of(feed, note.name)
-    source = storage.find(bucket, name)
+def _left_behind(bucket: Bucket, feed: Feed) -> list[tuple[StoredObject, StoredObject | None]]:
+    """Each note of an earlier batch, with the file it is about if that is still in `source/`."""
+    notes = list_notes(bucket, feed)
+    objects = storage.list_objects(bucket, feed.prefix) if notes else []
+    in_source = {(item.name, item.generation): item for item in objects}
+    return [(note, in_source.get(identity_of(feed, note.name))) for note in notes]
+
+
+def _let_go(bucket: Bucket, note: StoredObject, source: StoredObject | None) -> None:
+    """Delete a file that an earlier batch moved and had to leave in `source/`; then, or if it is gone, its note."""
     try:
-        if source is not None and source.generation == generation:
+        if source is not None:
+            if not is_moved(note.name):
+                return
             copied = storage.find(bucket, note.metadata["copy"])
             if copied is None or not storage.same_content(source, copied):
-                log.warning("%s stays: %s is no copy of it any more", name, note.metadata["copy"])
+                log.warning("%s stays: %s is no copy of it any more", source.name, note.metadata["copy"])
                 return
-            storage.delete_generation(bucket, name, generation)
+            storage.delete_generation(bucket, source.name, source.generation)
         storage.delete_generation(bucket, note.name, note.generation)
     except storage.BucketRefusedError as refusal:
         log.warning("Still in source/: %s", refusal)

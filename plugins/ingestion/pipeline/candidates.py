@@ -12,7 +12,7 @@ from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import Rejection, StoredObject, file_date, loadable, within_limits
 from ingestion.pipeline.left_behind import list_notes, settled
 from ingestion.pipeline.manifest import first_identity
-from ingestion.pipeline.run_request import Days
+from ingestion.pipeline.run_request import Days, RunRequest
 
 
 class TooManyFilesError(ValueError):
@@ -35,9 +35,9 @@ class Candidate:
         return self.stored.name != self.object
 
 
-def waiting(bucket: Bucket, feed: Feed, max_files: int | None) -> list[Candidate]:
+def waiting(bucket: Bucket, feed: Feed, request: RunRequest) -> list[Candidate]:
     """What waits in `source/`, the oldest first, as much as one batch takes."""
-    return _delivered(feed, within_limits(feed, new_in_source(bucket, feed), max_files))
+    return _delivered(feed, within_limits(feed, new_in_source(bucket, feed, request), request.max_files))
 
 
 def of_days(bucket: Bucket, feed: Feed, days: Days, max_files: int | None) -> list[Candidate]:
@@ -55,11 +55,13 @@ def of_days(bucket: Bucket, feed: Feed, days: Days, max_files: int | None) -> li
     return found
 
 
-def new_in_source(bucket: Bucket, feed: Feed) -> list[StoredObject]:
-    """The files of the feed in `source/` that are for a run to load: all but those that were moved and could not be
-    deleted."""
+def new_in_source(bucket: Bucket, feed: Feed, request: RunRequest) -> list[StoredObject]:
+    """The files of the feed in `source/` that are for this run: all but those that others had to leave there."""
     objects = _in_source(bucket, feed)
-    done = settled(feed, (note.name for note in list_notes(bucket, feed))) if objects else set()
+    if not objects:
+        return []
+    notes = [(note.name, note.created) for note in list_notes(bucket, feed)]
+    done = settled(feed, notes, try_again=request.run_type == "manual")
     return [item for item in objects if (item.name, item.generation) not in done]
 
 

@@ -57,6 +57,14 @@ class RejectedFile(_Frozen):
     to: str
 
 
+class UnreadableFile(_Frozen):
+    """A file that the bucket did not let this batch read. It stays in `source/`."""
+
+    object: str
+    generation: int
+    reason: str
+
+
 class Manifest(_Frozen):
     """One batch. `design`: the commit point of `plan_batch`; never changed afterwards."""
 
@@ -69,6 +77,7 @@ class Manifest(_Frozen):
     tables: Tables
     files: list[BatchFile]
     rejected: list[RejectedFile]
+    unreadable: list[UnreadableFile] = []
 
 
 def tables_of(feed: Feed, schema: str) -> Tables:

@@ -15,6 +15,7 @@ from ingestion.pipeline.manifest import (
     BatchFile,
     Manifest,
     RejectedFile,
+    UnreadableFile,
     batch_prefix,
     final_name,
     manifest_name,
@@ -44,25 +45,33 @@ class Planner:
 
 
 def plan(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> Manifest | None:
-    """Pin the files of this batch and write its manifest. None, and nothing written, when there are none."""
+    """Pin the files of this batch and write its manifest. None, and nothing written, when there are none.
+
+    A file that the bucket does not let it read is left out and listed as unreadable; a manifest of such files alone is
+    not written. Raises UnreadableError instead in a reload: one that leaves files out would look like a whole one.
+    """
     candidates = (
-        waiting(bucket, feed, request.max_files)
+        waiting(bucket, feed, request)
         if request.days is None
         else of_days(bucket, feed, request.days, request.max_files)
     )
     with ThreadPoolExecutor(PARALLEL) as pool:
         planned = list(
-            pool.map(lambda item: _pin(bucket, feed, planner.batch_id, *item), enumerate(candidates, start=1))
+            pool.map(lambda item: _pin_readable(bucket, feed, planner.batch_id, *item), enumerate(candidates, start=1))
         )
+    unreadable = [item for item in planned if isinstance(item, UnreadableFile)]
+    if request.days and unreadable:
+        reasons = " ".join(item.reason for item in unreadable)
+        raise UnreadableError(f"Nothing of {request.days} was loaded, as files of it cannot be read: {reasons}")
     if request.days and None in planned:
-        # A reload that leaves a file out would look like a whole one, and no other run would make up for it.
+        # No other run would make up for it.
         gone = candidates[planned.index(None)].stored.name
         raise UnreadableError(
             f"gs://{bucket.name}/{gone} was moved or replaced while {request.days} was planned: the next try lists anew"
         )
     files = [item for item in planned if isinstance(item, BatchFile)]
     rejected = [item for item in planned if isinstance(item, RejectedFile)]
-    if not files and not rejected:
+    if not files and not rejected and not unreadable:
         return None
     manifest = Manifest(
         batch_id=planner.batch_id,
@@ -73,8 +82,10 @@ def plan(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> M
         tables=tables_of(feed, planner.schema),
         files=files,
         rejected=rejected,
+        unreadable=unreadable,
     )
-    storage.write_json(bucket, manifest_name(feed, planner.batch_id), manifest.model_dump(mode="json"))
+    if files or rejected:
+        storage.write_json(bucket, manifest_name(feed, planner.batch_id), manifest.model_dump(mode="json"))
     return manifest
 
 
@@ -87,6 +98,15 @@ def read_manifest(bucket: Bucket, feed: Feed, batch_id: str) -> Manifest:
         raise NoManifestError(
             f"gs://{bucket.name}/{name} is gone, so this batch cannot be done again: clear plan_batch to plan a new one"
         ) from None
+
+
+def _pin_readable(
+    bucket: Bucket, feed: Feed, batch_id: str, number: int, candidate: Candidate
+) -> BatchFile | RejectedFile | UnreadableFile | None:
+    try:
+        return _pin(bucket, feed, batch_id, number, candidate)
+    except storage.BucketRefusedError as refusal:
+        return UnreadableFile(object=candidate.object, generation=candidate.generation, reason=str(refusal))
 
 
 def _pin(

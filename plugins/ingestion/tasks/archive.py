@@ -48,7 +48,7 @@ class ArchiveFilesOperator(GCSToGCSOperator):
         kept = archive(bucket, manifest)
         if kept:
             # Green, for every row is merged and archived: a red task would load them all again, and pause the DAG.
-            alerts.tell(context, f"{self.dag_id}: {len(kept)} object(s) cannot be deleted", kept)
+            alerts.tell(context, f"{self.dag_id}: {len(kept)} object(s) could not be moved", kept)
         moved = [(file.object, file.archive) for file in manifest.files]
         moved += [(file.object, file.to) for file in manifest.rejected]
         for source, destination in moved:

@@ -115,9 +115,11 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
 
     def poke(self, context: Context) -> bool:
         """Whether a file of the feed is there now."""
+        request = request_of(context)
         hook = GCSHook(gcp_conn_id=self.google_cloud_conn_id, impersonation_chain=self.impersonation_chain)
         try:
-            found = new_in_source(hook.get_conn().bucket(self.bucket), Feed.model_validate(self.feed))
+            bucket = hook.get_conn().bucket(self.bucket)
+            found = new_in_source(bucket, Feed.model_validate(self.feed), request)
         except Exception as error:
             raise AirflowException(unreachable(self.bucket, self.prefix, error)) from error
         self._matches = [item.name for item in found]
@@ -156,7 +158,12 @@ async def new_files(bucket: Bucket, feed: Feed) -> list[str]:
     """What candidates.new_in_source finds, asked for without holding a thread of the triggerer."""
     delivered = {item["name"]: int(item["generation"]) for item in await listed(bucket, feed.prefix)}
     names = loadable(feed, list(delivered))
-    done = settled(feed, [item["name"] for item in await listed(bucket, notes_prefix(feed))]) if names else set()
+    if not names:
+        return []
+    notes = await listed(bucket, notes_prefix(feed))
+    done = settled(
+        feed, [(note["name"], datetime.fromisoformat(note["timeCreated"])) for note in notes], try_again=False
+    )
     return [name for name in names if (name, delivered[name]) not in done]
 
 

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from ingestion import alerts
 from ingestion.pipeline.candidates import TooManyFilesError
 from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.left_behind import write_note
 from ingestion.pipeline.manifest import Manifest, manifest_name, new_batch_id
 from ingestion.pipeline.planning import Planner, plan
 from ingestion.runs.trigger_form import request_of
@@ -21,7 +22,8 @@ class PlanBatchOperator(BaseBranchOperator):
 
     XComs: `batch_id`; `manifest`, its URI; `files` and `rejected`, how many of each.
     A live or manual run takes what is in `source/`; a backfill run the files dated on its day, and a manual run asked
-    to the files of the days of its form, from the archive and `source/`. Each is green with none.
+    to the files of the days of its form, from the archive and `source/`. Each is green with none. People are told of
+    rejected files, and of those that the bucket does not let it read: the latter are left for a later run.
     """
 
     def __init__(
@@ -47,9 +49,23 @@ class PlanBatchOperator(BaseBranchOperator):
         if manifest is None:
             self.log.info("Nothing to load for %s", request.days or f"gs://{self.bucket}/{feed.prefix}")
             return None
+        if manifest.unreadable:
+            # Told before it is noted: a try killed in between tells twice; the other way round, nobody would be told.
+            self._tell_unreadable(context, manifest)
+            for file in manifest.unreadable:
+                write_note(bucket, feed, "unreadable", (file.object, file.generation), file.reason)
+        if not manifest.files and not manifest.rejected:
+            return None
         uri = f"gs://{self.bucket}/{manifest_name(feed, manifest.batch_id)}"
         self._show(context, manifest, uri)
         return "stage" if manifest.files else "archive"
+
+    def _tell_unreadable(self, context: Context, manifest: Manifest) -> None:
+        files = manifest.unreadable
+        prefix = manifest.feed.prefix
+        stay = f"They stay in {prefix} and are tried again within the hour, or at once by a run started by hand."
+        subject = f"{context['ti'].dag_id}: {len(files)} file(s) cannot be read"
+        alerts.tell(context, subject, [*(file.reason for file in files), stay])
 
     def _show(self, context: Context, manifest: Manifest, uri: str) -> None:
         ti = context["ti"]

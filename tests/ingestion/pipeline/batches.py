@@ -7,7 +7,7 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.manifest import Manifest
 from ingestion.pipeline.planning import Planner, plan
-from ingestion.pipeline.run_request import Days, RunRequest
+from ingestion.pipeline.run_request import Days, RunRequest, RunType
 
 HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
 NAME = "source/order_tracking_2026_11_20.csv"
@@ -27,9 +27,14 @@ def names(bucket: Bucket, prefix: str = "") -> list[str]:
 
 
 def planned(
-    bucket: Bucket, feed: Feed, batch_id: str = "b1", days: Days | None = None, max_files: int | None = None
+    bucket: Bucket,
+    feed: Feed,
+    batch_id: str = "b1",
+    days: Days | None = None,
+    max_files: int | None = None,
+    run_type: RunType = "manual",
 ) -> Manifest | None:
-    request = RunRequest("manual", days, max_files)
+    request = RunRequest(run_type, days, max_files)
     return plan(bucket, feed, Planner(batch_id, feed.name, "run", "orders"), request)
 
 

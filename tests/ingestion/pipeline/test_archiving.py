@@ -10,7 +10,7 @@ from ingestion.pipeline import storage
 from ingestion.pipeline.archiving import ArchiveError, archive, restore_inputs
 from ingestion.pipeline.feeds import Feed
 from tests.ingestion.pipeline.batches import ARCHIVED, FIRST, NAME, SECOND, must_plan, names, planned, put
-from tests.refusals import HELD, NO_ACCESS, Refusals
+from tests.refusals import ENCRYPTED, HELD, NO_ACCESS, Refusals
 
 OTHER = "source/order_tracking_2026_11_21.csv"
 NOTES = "batches/order_tracking/left/"
@@ -138,6 +138,16 @@ def test_a_file_under_a_hold_stays_and_all_others_leave(bucket: Bucket, feed: Fe
     assert names(bucket, "source/") == [NAME]
     assert len(names(bucket, "archive/")) == 2
     assert names(bucket, "batches/order_tracking/b1/") == ["batches/order_tracking/b1/manifest.json"]
+
+
+def test_an_empty_file_that_cannot_be_copied_is_left_in_source(bucket: Bucket, feed: Feed, refusals: Refusals) -> None:
+    put(bucket, NAME, "")
+    put(bucket, OTHER, FIRST)
+    refusals.refuse("POST", NAME, ENCRYPTED)
+    (line,) = archive(bucket, must_plan(bucket, feed))
+    assert "customer-supplied encryption key" in line
+    assert names(bucket, "source/") == [NAME]
+    assert planned(bucket, feed, "b2", run_type="scheduled") is None
 
 
 def test_a_file_that_could_not_be_deleted_is_not_loaded_again_but_a_new_one_of_its_name_is(

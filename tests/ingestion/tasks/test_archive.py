@@ -57,5 +57,5 @@ def test_people_are_told_of_a_file_under_a_hold_and_the_task_is_green(
     refusals.refuse("DELETE", NAME, HELD)
     assert len(archive(feed, bucket, "b1")) == 1
     ((subject, (line,)),) = told
-    assert subject == "order_tracking: 1 object(s) cannot be deleted"
+    assert subject == "order_tracking: 1 object(s) could not be moved"
     assert f"gs://{bucket.name}/{NAME} generation" in line

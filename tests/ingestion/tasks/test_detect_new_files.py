@@ -21,6 +21,7 @@ from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEve
 from gcloud.aio.storage import Bucket as StorageBucket
 from google.cloud.storage import Bucket
 
+from ingestion.pipeline import left_behind
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
 from ingestion.tasks import detect_new_files
@@ -132,6 +133,21 @@ def test_a_file_that_was_moved_and_could_not_be_deleted_starts_nothing(feed: Fee
     trigger = waiting_trigger(feed, bucket.name)
     event = first_event(trigger, meanwhile=lambda: blob.upload_from_string("delivered again"))
     assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})
+
+
+def test_an_unreadable_file_starts_a_run_again_after_an_hour_or_by_hand(
+    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = bucket.blob(NAME)
+    blob.upload_from_string("x")
+    write_note(bucket, feed, "unreadable", (NAME, blob.generation), "forbidden")
+    assert new_sensor(feed, bucket.name).execute(run_of("manual")) == [NAME]
+    trigger = waiting_trigger(feed, bucket.name)
+    event = first_event(
+        trigger, meanwhile=lambda: monkeypatch.setattr(left_behind, "TRY_AGAIN_AFTER", timedelta(seconds=0))
+    )
+    assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})
+    assert new_sensor(feed, bucket.name).execute(run_of("scheduled")) == [NAME]
 
 
 def test_a_waiting_run_makes_way_and_says_so(

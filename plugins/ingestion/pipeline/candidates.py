@@ -1,5 +1,6 @@
 """Which files a batch may take and where their bytes are now: in `source/`, or in the archive."""
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ from ingestion.pipeline.intake import Rejection, StoredObject, file_date, loadab
 from ingestion.pipeline.left_behind import list_notes, settled
 from ingestion.pipeline.manifest import first_identity
 from ingestion.pipeline.run_request import Days, RunRequest
+
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")  # date.fromisoformat takes other forms as well
+SHOWN = 20  # so many names of what is passed over stand in the log
+
+log = logging.getLogger(__name__)
 
 
 class TooManyFilesError(ValueError):
@@ -78,12 +84,25 @@ def _in_archive(bucket: Bucket, feed: Feed, days: Days) -> list[Candidate]:
     root = f"archive/{feed.name}/"
     # "0" is the character after "/": everything below the last day's folder comes before it.
     objects = storage.list_between(bucket, root, f"{root}{days.first}/", f"{root}{days.last}0")
-    dated = [(re.fullmatch(r"(\d{4}-\d{2}-\d{2})/[^/]+", item.name.removeprefix(root)), item) for item in objects]
-    filed = [(date.fromisoformat(match[1]), item) for match, item in dated if match]
-    return [_archived(feed, item, day) for day, item in filed if day in days]
+    found: list[Candidate] = []
+    not_ours: list[str] = []
+    for item in objects:
+        try:
+            found.append(_archived(feed, item, root))
+        except ValueError:
+            not_ours.append(item.name)
+    not_ours = [name for name in not_ours if not name.endswith("/")]  # markers that a console makes of folders
+    if not_ours:
+        more = f" and {len(not_ours) - SHOWN} more" if len(not_ours) > SHOWN else ""
+        log.warning("Passed over, as this pipeline did not archive it: %s%s", ", ".join(not_ours[:SHOWN]), more)
+    return [item for item in found if item.date in days]
 
 
-def _archived(feed: Feed, item: StoredObject, day: date) -> Candidate:
+def _archived(feed: Feed, item: StoredObject, root: str) -> Candidate:
+    """The file as it was delivered. Raises ValueError for an object that this pipeline did not put there."""
+    day, _, name = item.name.removeprefix(root).partition("/")
+    if "/" in name or not ISO_DAY.fullmatch(day):
+        raise ValueError(f"{item.name} lies in no folder of a day")
     noted = item.metadata
     # A file laid into the archive by other means has its identity in its name alone.
     name, generation = (
@@ -92,7 +111,7 @@ def _archived(feed: Feed, item: StoredObject, day: date) -> Candidate:
         else first_identity(feed, item.name)
     )
     delivered_at = datetime.fromisoformat(noted["delivered-at"]) if "delivered-at" in noted else item.created
-    return Candidate(item, name, generation, delivered_at, day)
+    return Candidate(item, name, generation, delivered_at, date.fromisoformat(day))
 
 
 def _too_many(days: Days, found: list[Candidate], max_files: int) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from google.cloud.storage import Bucket
@@ -15,6 +15,7 @@ from ingestion.pipeline.intake import StoredObject
 from ingestion.pipeline.left_behind import write_note
 from ingestion.pipeline.manifest import first_identity, new_batch_id
 from ingestion.pipeline.planning import NoManifestError, UnreadableError, read_manifest
+from ingestion.pipeline.run_request import Days
 from tests.ingestion.pipeline.batches import (
     ARCHIVED,
     FIRST,
@@ -117,6 +118,32 @@ def test_days_are_loaded_again_as_one_batch_from_archive_and_source(bucket: Buck
     assert [file.generation for file in manifest.files[:2]] == [file.generation for file in live.files[1:3]]
     archive(bucket, manifest)
     assert names(bucket, "source/") == ["source/order_tracking_2026_11_22.csv"]
+
+
+def test_what_others_laid_into_the_archive_is_passed_over_and_named(
+    bucket: Bucket, feed: Feed, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(bucket, NAME, FIRST)
+    archive(bucket, must_plan(bucket, feed, "b1"))
+    foreign = [
+        "archive/order_tracking/2026-11-20/_SUCCESS",
+        "archive/order_tracking/2026-11-20/notes.txt",
+        "archive/order_tracking/2026-11-20/order_tracking_2026_11_20.csv",
+        "archive/order_tracking/2026-11-20/further/down.1.csv",
+        "archive/order_tracking/2026-11-31/order_tracking_2026_11_31.5.csv",
+    ]
+    for name in foreign:
+        put(bucket, name, FIRST)
+    other = bucket.blob("archive/order_tracking/2026-11-20/order_tracking_2026_11_20.7.csv")
+    other.metadata = {"object": "somebody's", "generation": "unknown"}
+    other.upload_from_string(FIRST)
+    before = [name for name in names(bucket) if name.startswith("archive/")]
+    manifest = must_plan(bucket, feed, "b2", Days(date(2026, 11, 20), date(2026, 12, 1)))
+    assert [file.object for file in manifest.files] == [NAME]
+    (warning,) = caplog.messages
+    assert all(name in warning for name in [*foreign, other.name])
+    archive(bucket, manifest)
+    assert names(bucket, "archive/") == before
 
 
 def test_more_files_than_asked_for_are_refused_in_a_reload_and_left_waiting_otherwise(

@@ -14,6 +14,9 @@ A file whose name is none of this DAG's is left where it is.
   run: `airflow dags backfill {feed} -s <first day> -e <last day>` (`airflow ingestion backfill` where Airflow does not
   know that), or the UI's dialog.
 
+**To get rejected files back**, mend the cause (the feed's YAML), then trigger a run with `again_rejected`, for all or
+for those of its dates. What is accepted now is loaded and moves to `archive/`; the rest stays, with its new reason.
+
 **To rebuild the tables** (dropped or emptied): trigger a run with all days, or backfill them. If the type of a column,
 the key or `order_by` has changed, first drop `{table}` and `{table}_staging`.
 

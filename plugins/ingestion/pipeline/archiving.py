@@ -13,7 +13,7 @@ from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
 from ingestion.pipeline.left_behind import identity_of, is_moved, list_notes, write_note
-from ingestion.pipeline.manifest import BatchFile, Manifest, RejectedFile, batch_prefix
+from ingestion.pipeline.manifest import REASON, BatchFile, Manifest, RejectedFile, batch_prefix
 
 PARALLEL = 8
 
@@ -66,27 +66,48 @@ def _restore(bucket: Bucket, file: BatchFile) -> None:
 def _archive_file(bucket: Bucket, feed: Feed, file: BatchFile) -> str | None:
     pinned = storage.find(bucket, _input_name(bucket, file))
     if pinned is not None:
-        # Kept on the copy, so that a backfill from the archive loads the file under its first identity.
-        identity = {"object": file.object, "generation": str(file.generation)}
-        storage.copy(bucket, pinned, file.archive, identity | {"delivered-at": file.delivered_at.isoformat()})
+        storage.copy(bucket, pinned, file.archive, _first_identity(file))
     archived = storage.find(bucket, file.archive)
     if archived is None:
         raise ArchiveError(_nowhere(file))
     _check_content(file, archived)
-    return _remove_from_source(bucket, feed, file, file.archive)
+    refused = [_remove_rejected(bucket, file.from_rejected, archived)] if file.from_rejected else []
+    refused.append(_remove_from_source(bucket, feed, file, file.archive))
+    return " ".join(line for line in refused if line) or None
 
 
 def _move_rejected(bucket: Bucket, feed: Feed, file: RejectedFile) -> str | None:
     source = storage.find(bucket, file.object)
-    if source is None or source.generation != file.generation:
-        return None  # Moved by an earlier try, or replaced by its producer: the next run judges the new one.
-    try:
-        storage.copy(bucket, source, file.to)
-    except storage.BucketRefusedError as refusal:  # an empty file is rejected unread, so that this is the first request
-        write_note(bucket, feed, "unreadable", (file.object, file.generation), str(refusal))
-        return str(refusal)
-    storage.write_json(bucket, f"{file.to}.reason.json", file.model_dump())
+    if source is not None and source.generation == file.generation:
+        try:
+            storage.copy(bucket, source, file.to, _first_identity(file))
+        except storage.BucketRefusedError as refusal:  # an empty file was rejected unread: this is the first request
+            write_note(bucket, feed, "unreadable", (file.object, file.generation), str(refusal))
+            return str(refusal)
+    elif storage.find(bucket, file.to) is None:
+        return None  # Replaced by its producer, and the next run judges the new one; or accepted by a later run.
+    storage.write_json(bucket, f"{file.to}{REASON}", file.model_dump(mode="json"))
     return _remove_from_source(bucket, feed, file, file.to)
+
+
+def _first_identity(file: BatchFile | RejectedFile) -> dict[str, str]:
+    """Kept on the copy, so that the file is loaded from there under its first identity."""
+    identity = {"object": file.object, "generation": str(file.generation)}
+    return identity | ({"delivered-at": file.delivered_at.isoformat()} if file.delivered_at else {})
+
+
+def _remove_rejected(bucket: Bucket, name: str, archived: StoredObject) -> str | None:
+    """Remove what was accepted at last from `rejected/`, with its reason."""
+    rejected, reason = (storage.find(bucket, item) for item in (name, f"{name}{REASON}"))
+    if rejected is not None and not storage.same_content(rejected, archived):
+        return f"gs://{bucket.name}/{name} is no longer what was loaded and archived at {archived.name}; it was left."
+    try:
+        for item in (rejected, reason):
+            if item is not None:
+                storage.delete_generation(bucket, item.name, item.generation)
+    except storage.BucketRefusedError as refusal:
+        return f"{refusal} It is loaded, and its copy is at {archived.name}."
+    return None
 
 
 def _remove_from_source(bucket: Bucket, feed: Feed, file: BatchFile | RejectedFile, copy: str) -> str | None:

@@ -3,8 +3,9 @@
 import logging
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Literal
 
 from google.cloud.storage import Bucket
 
@@ -12,7 +13,7 @@ from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import Rejection, StoredObject, file_date, loadable, within_limits
 from ingestion.pipeline.left_behind import list_notes, settled
-from ingestion.pipeline.manifest import first_identity
+from ingestion.pipeline.manifest import REASON, first_identity
 from ingestion.pipeline.run_request import Days, RunRequest
 
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")  # date.fromisoformat takes other forms as well
@@ -36,9 +37,14 @@ class Candidate:
     date: date | Rejection
 
     @property
-    def archived(self) -> bool:
-        """Whether it comes from the archive: it has been planned and accepted before."""
-        return self.stored.name != self.object
+    def was_accepted(self) -> bool:
+        """Whether it comes from the archive."""
+        return self.stored.name != self.object and not self.was_rejected
+
+    @property
+    def was_rejected(self) -> bool:
+        """Whether it comes from `rejected/`."""
+        return self.stored.name != self.object and self.stored.name.startswith("rejected/")
 
 
 def waiting(bucket: Bucket, feed: Feed, request: RunRequest) -> list[Candidate]:
@@ -53,12 +59,21 @@ def of_days(bucket: Bucket, feed: Feed, days: Days, max_files: int | None) -> li
     """
     # In this order: another run's `archive` copies a file before it deletes it, so that one of the listings has it.
     delivered = [item for item in _delivered(feed, _in_source(bucket, feed)) if item.date in days]
-    archived = _in_archive(bucket, feed, days)
+    archived = _filed(bucket, feed, "archive", days)
     known = {(item.object, item.generation) for item in archived}
     found = archived + [item for item in delivered if (item.object, item.generation) not in known]
     if max_files is not None and len(found) > max_files:
         raise TooManyFilesError(_too_many(days, found, max_files))
     return found
+
+
+def rejected_before(bucket: Bucket, feed: Feed, days: Days | None) -> list[Candidate]:
+    """The files in `rejected/`, filed under one of these days or all, dated as the feed dates them now."""
+    return [replace(item, date=_date_now(feed, item)) for item in _filed(bucket, feed, "rejected", days)]
+
+
+def _date_now(feed: Feed, item: Candidate) -> date | Rejection:
+    return file_date(feed, replace(item.stored, name=item.object, created=item.delivered_at))
 
 
 def new_in_source(bucket: Bucket, feed: Feed, request: RunRequest) -> list[StoredObject]:
@@ -80,31 +95,34 @@ def _delivered(feed: Feed, objects: Iterable[StoredObject]) -> list[Candidate]:
     return [Candidate(item, item.name, item.generation, item.created, file_date(feed, item)) for item in objects]
 
 
-def _in_archive(bucket: Bucket, feed: Feed, days: Days) -> list[Candidate]:
-    root = f"archive/{feed.name}/"
+def _filed(bucket: Bucket, feed: Feed, place: Literal["archive", "rejected"], days: Days | None) -> list[Candidate]:
+    """What earlier batches moved to this place, of these days or all."""
+    root = f"{place}/{feed.name}/"
     # "0" is the character after "/": everything below the last day's folder comes before it.
-    objects = storage.list_between(bucket, root, f"{root}{days.first}/", f"{root}{days.last}0")
+    start, end = (f"{root}{days.first}/", f"{root}{days.last}0") if days else (root, f"{place}/{feed.name}0")
+    objects = storage.list_between(bucket, root, start, end)
     found: list[Candidate] = []
     not_ours: list[str] = []
     for item in objects:
         try:
-            found.append(_archived(feed, item, root))
+            found.append(_as_delivered(feed, item, root))
         except ValueError:
             not_ours.append(item.name)
-    not_ours = [name for name in not_ours if not name.endswith("/")]  # markers that a console makes of folders
+    # A console makes markers of folders; a reason lies beside each rejected file.
+    not_ours = [name for name in not_ours if not name.endswith(("/", REASON))]
     if not_ours:
         more = f" and {len(not_ours) - SHOWN} more" if len(not_ours) > SHOWN else ""
-        log.warning("Passed over, as this pipeline did not archive it: %s%s", ", ".join(not_ours[:SHOWN]), more)
-    return [item for item in found if item.date in days]
+        log.warning("Passed over, as this pipeline did not put it there: %s%s", ", ".join(not_ours[:SHOWN]), more)
+    return found
 
 
-def _archived(feed: Feed, item: StoredObject, root: str) -> Candidate:
+def _as_delivered(feed: Feed, item: StoredObject, root: str) -> Candidate:
     """The file as it was delivered. Raises ValueError for an object that this pipeline did not put there."""
     day, _, name = item.name.removeprefix(root).partition("/")
-    if "/" in name or not ISO_DAY.fullmatch(day):
-        raise ValueError(f"{item.name} lies in no folder of a day")
+    if "/" in name or name.endswith(REASON) or not ISO_DAY.fullmatch(day):
+        raise ValueError(f"{item.name} is no file in the folder of a day")
     noted = item.metadata
-    # A file laid into the archive by other means has its identity in its name alone.
+    # A file laid there by other means, or rejected by an old version, has its identity in its name alone.
     name, generation = (
         (noted["object"], int(noted["generation"]))
         if {"object", "generation"} <= noted.keys()

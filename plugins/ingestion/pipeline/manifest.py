@@ -13,6 +13,8 @@ from ingestion.pipeline.run_request import RunType
 
 ARCHIVED = re.compile(r"(?P<stem>.*)\.(?P<generation>\d+)(?P<suffix>\.[^./]*|)")
 
+REASON = ".reason.json"  # follows the name of a rejected file
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +33,7 @@ class BatchFile(_Frozen):
     """A file of the batch, by its first identity (object, generation), with its pinned copy and its archive name.
 
     `columns`, `header` and `header_record` are what `headers.Header` says of it.
+    `from_rejected`: where it lay since an earlier batch rejected it, if it did.
     """
 
     object: str
@@ -45,6 +48,7 @@ class BatchFile(_Frozen):
     header_record: int = 0
     input: str
     archive: str
+    from_rejected: str | None = None
 
 
 class RejectedFile(_Frozen):
@@ -55,6 +59,7 @@ class RejectedFile(_Frozen):
     code: str
     reason: str
     to: str
+    delivered_at: datetime | None = None  # of batches planned before this was noted
 
 
 class UnreadableFile(_Frozen):

@@ -7,7 +7,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
 
 from ingestion.pipeline import storage
-from ingestion.pipeline.candidates import Candidate, of_days, waiting
+from ingestion.pipeline.candidates import Candidate, of_days, rejected_before, waiting
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.headers import header
 from ingestion.pipeline.intake import Rejection, StoredObject
@@ -50,24 +50,20 @@ def plan(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> M
     A file that the bucket does not let it read is left out and listed as unreadable; a manifest of such files alone is
     not written. Raises UnreadableError instead in a reload: one that leaves files out would look like a whole one.
     """
-    candidates = (
-        waiting(bucket, feed, request)
-        if request.days is None
-        else of_days(bucket, feed, request.days, request.max_files)
-    )
+    candidates = _candidates(bucket, feed, request)
     with ThreadPoolExecutor(PARALLEL) as pool:
         planned = list(
             pool.map(lambda item: _pin_readable(bucket, feed, planner.batch_id, *item), enumerate(candidates, start=1))
         )
     unreadable = [item for item in planned if isinstance(item, UnreadableFile)]
-    if request.days and unreadable:
+    if request.reload and unreadable:
         reasons = " ".join(item.reason for item in unreadable)
-        raise UnreadableError(f"Nothing of {request.days} was loaded, as files of it cannot be read: {reasons}")
-    if request.days and None in planned:
+        raise UnreadableError(f"Nothing of {request} was loaded, as some cannot be read: {reasons}")
+    if request.reload and None in planned:
         # No other run would make up for it.
         gone = candidates[planned.index(None)].stored.name
         raise UnreadableError(
-            f"gs://{bucket.name}/{gone} was moved or replaced while {request.days} was planned: the next try lists anew"
+            f"gs://{bucket.name}/{gone} was moved or replaced while {request} were planned: the next try lists anew"
         )
     files = [item for item in planned if isinstance(item, BatchFile)]
     rejected = [item for item in planned if isinstance(item, RejectedFile)]
@@ -98,6 +94,14 @@ def read_manifest(bucket: Bucket, feed: Feed, batch_id: str) -> Manifest:
         raise NoManifestError(
             f"gs://{bucket.name}/{name} is gone, so this batch cannot be done again: clear plan_batch to plan a new one"
         ) from None
+
+
+def _candidates(bucket: Bucket, feed: Feed, request: RunRequest) -> list[Candidate]:
+    if request.again_rejected:
+        return rejected_before(bucket, feed, request.days)
+    if request.days:
+        return of_days(bucket, feed, request.days, request.max_files)
+    return waiting(bucket, feed, request)
 
 
 def _pin_readable(
@@ -138,6 +142,7 @@ def _pin(
         header_record=found.record,
         input=f"gs://{bucket.name}/{name}",
         archive=final_name("archive", feed, day, candidate.object, candidate.generation),
+        from_rejected=stored.name if candidate.was_rejected else None,
     )
 
 
@@ -152,7 +157,7 @@ def _gone(bucket: Bucket, stored: StoredObject) -> None:
 
 
 def _reject(feed: Feed, candidate: Candidate, rejection: Rejection) -> RejectedFile:
-    if candidate.archived:
+    if candidate.was_accepted:
         raise ValueError(
             f"{candidate.stored.name} was loaded once and cannot be read as feed {feed.name} any more: "
             f"{rejection.reason}. Has the feed's definition changed? Adapt it, or move this file out of the archive."
@@ -164,5 +169,8 @@ def _reject(feed: Feed, candidate: Candidate, rejection: Rejection) -> RejectedF
         generation=candidate.generation,
         code=rejection.code,
         reason=rejection.reason,
-        to=final_name("rejected", feed, filed, candidate.object, candidate.generation),
+        to=candidate.stored.name
+        if candidate.was_rejected
+        else final_name("rejected", feed, filed, candidate.object, candidate.generation),
+        delivered_at=candidate.delivered_at,
     )

@@ -34,6 +34,7 @@ class _Form(BaseModel):
     reload_from: date | None = None
     reload_to: date | None = None
     max_files: int | None = Field(default=None, gt=0)
+    again_rejected: bool = False
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -41,21 +42,41 @@ class _Form(BaseModel):
             raise ValueError(f"reload_from ({self.reload_from}) is after reload_to ({self.reload_to})")
         return self
 
+    @model_validator(mode="after")
+    def _rejected_ones_by_days(self) -> Self:
+        if self.again_rejected and self.max_files:
+            # They stay where they are if they are rejected again: the same oldest would be tried for ever.
+            raise ValueError("again_rejected takes no max_files: narrow it by reload_from and reload_to")
+        return self
+
 
 @dataclass(frozen=True)
 class RunRequest:
-    """`days` is None for what is in `source/`; `max_files` None for the feed's own limit, or in a reload for none."""
+    """`days` is None for what is in `source/`; `max_files` None for the feed's own limit, or in a reload for none.
+
+    With `again_rejected` it is about rejected files: those of `days`, or all.
+    """
 
     run_type: RunType
     days: Days | None
     max_files: int | None
+    again_rejected: bool = False
+
+    @property
+    def reload(self) -> bool:
+        """Whether certain files are asked for again: all of them, or the run fails."""
+        return self.days is not None or self.again_rejected
+
+    def __str__(self) -> str:
+        files = "rejected files" if self.again_rejected else "files"
+        return f"the {files} of {self.days}" if self.days else f"all {files}" if self.again_rejected else "new files"
 
 
 def run_request(run_type: str, logical_date: datetime | None, params: Mapping[str, Any]) -> RunRequest:
     """What this run is to load. Raises RunRequestError.
 
-    A live run takes what is there, a backfill run its day (UTC), a manual run either what is there or the days of its
-    form, where one date alone means that one day.
+    A live run takes what is there, a backfill run its day (UTC), a manual run either what is there or what its form
+    says: days, where one date alone means that one day, or rejected files.
     """
     try:
         form = _Form.model_validate(dict(params))
@@ -65,10 +86,13 @@ def run_request(run_type: str, logical_date: datetime | None, params: Mapping[st
     first = form.reload_from or form.reload_to
     last = form.reload_to or form.reload_from
     if run_type == "backfill":
-        if first:
-            raise RunRequestError("A backfill run loads its own day: leave reload_from and reload_to out of its conf")
+        if first or form.again_rejected:
+            raise RunRequestError(
+                "A backfill run loads its own day: leave reload_from, reload_to and again_rejected out of its conf"
+            )
         if logical_date is None:
             raise RunRequestError("A backfill run without a logical date: its day is unknown")
         first = last = logical_date.astimezone(UTC).date()
     kind: RunType = run_type if run_type in ("scheduled", "backfill") else "manual"
-    return RunRequest(kind, Days(first, last) if first and last else None, form.max_files)
+    days = Days(first, last) if first and last else None
+    return RunRequest(kind, days, form.max_files, form.again_rejected)

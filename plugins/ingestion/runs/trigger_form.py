@@ -32,6 +32,13 @@ def form_fields(prefix: str) -> dict[str, Param]:
             description="Of what is there, the oldest; the next run takes the rest. "
             "When loading days again, the run refuses more.",
         ),
+        "again_rejected": Param(
+            False,
+            type="boolean",
+            title="Try rejected files again",
+            description="The files in rejected/ are read anew, once the feed's definition is mended say: with dates "
+            "those of these days, else all. What is accepted now is loaded and moves to the archive.",
+        ),
     }
 
 

@@ -128,7 +128,7 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
     def execute(self, context: Context) -> list[str]:
         """Return at once if there are files, else wait, skip or go on, as the kind of run asks for."""
         request = request_of(context)
-        if self.poke(context) or request.days:
+        if self.poke(context) or request.reload:
             self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, self._matches)
             return self._matches
         if request.run_type != "scheduled":

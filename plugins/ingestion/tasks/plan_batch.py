@@ -22,8 +22,8 @@ class PlanBatchOperator(BaseBranchOperator):
 
     XComs: `batch_id`; `manifest`, its URI; `files` and `rejected`, how many of each.
     A live or manual run takes what is in `source/`; a backfill run the files dated on its day, and a manual run asked
-    to the files of the days of its form, from the archive and `source/`. Each is green with none. People are told of
-    rejected files, and of those that the bucket does not let it read: the latter are left for a later run.
+    to the files of the days of its form, from the archive and `source/`, or rejected files. Each is green with none.
+    People are told of rejected files, and of those that the bucket does not let it read: these are for a later run.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class PlanBatchOperator(BaseBranchOperator):
         except TooManyFilesError as error:
             raise AirflowFailException(str(error)) from error
         if manifest is None:
-            self.log.info("Nothing to load for %s", request.days or f"gs://{self.bucket}/{feed.prefix}")
+            self.log.info("In gs://%s is nothing to load of %s", self.bucket, request)
             return None
         if manifest.unreadable:
             # Told before it is noted: a try killed in between tells twice; the other way round, nobody would be told.

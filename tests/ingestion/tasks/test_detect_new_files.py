@@ -44,7 +44,7 @@ def new_sensor(feed: Feed, bucket: str) -> NewFilesSensor:
         )
 
 
-def run_of(run_type: str, **params: str) -> Context:
+def run_of(run_type: str, **params: object) -> Context:
     dag_run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 11, 20, tzinfo=UTC))
     return cast("Context", {"dag_run": dag_run, "params": params})
 
@@ -109,6 +109,7 @@ def test_a_backfill_run_goes_on_without_files_in_source(feed: Feed, bucket: Buck
 
 def test_a_run_that_loads_days_again_goes_on_without_files_in_source(feed: Feed, bucket: Bucket) -> None:
     assert new_sensor(feed, bucket.name).execute(run_of("manual", reload_from="2026-11-01")) == []
+    assert new_sensor(feed, bucket.name).execute(run_of("manual", again_rejected=True)) == []
 
 
 def test_a_form_that_means_nothing_fails_without_a_retry(feed: Feed, bucket: Bucket) -> None:

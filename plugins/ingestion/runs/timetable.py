@@ -7,6 +7,8 @@ from pendulum import DateTime
 # Between the starts of two live runs. A run that waited, or loaded a file, has taken longer: the next starts at once.
 # Runs that end at once, for whatever reason, are no storm.
 SHORTEST_SECONDS = 10
+# A browser fills in its own clock's time.
+CLOCKS_DIFFER_MINUTES = 5
 
 
 class FileArrivalTimetable(Timetable):
@@ -27,7 +29,17 @@ class FileArrivalTimetable(Timetable):
         return "on file arrival"
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        """A manual run is about the moment it was asked for."""
+        """A manual run is about the moment it was asked for.
+
+        Raises ValueError, which the API answers with, for a logical date in the future: Airflow would let such a run
+        take the place of the live one and start no task of it until then, and no file would be loaded.
+        """
+        latest = pendulum.now("UTC").add(minutes=CLOCKS_DIFFER_MINUTES)
+        if run_after > latest:
+            raise ValueError(
+                f"The logical date {run_after} is in the future: Airflow would start no task of this run until then, "
+                "and hold up all others. Leave it out; run_after is the field that starts a run later."
+            )
         return DataInterval.exact(run_after)
 
     def next_dagrun_info(

@@ -69,6 +69,14 @@ def test_a_backfill_from_noon_starts_with_the_next_whole_day() -> None:
     assert [info.logical_date for info in infos] == [pendulum.datetime(2026, 11, 2)]
 
 
+def test_a_manual_run_of_a_date_in_the_future_is_refused() -> None:
+    """The API asks for its interval; Airflow would start the run, none of its tasks, and no other run beside it."""
+    manual = FileArrivalTimetable().infer_manual_data_interval
+    assert manual(run_after=NOW.add(minutes=1)) == DataInterval.exact(NOW.add(minutes=1))
+    with pytest.raises(ValueError, match=r"2030-01-01.* is in the future.* Leave it out; run_after"):
+        manual(run_after=pendulum.datetime(2030, 1, 1))
+
+
 def test_it_survives_serialization() -> None:
     timetable = FileArrivalTimetable()
     assert isinstance(FileArrivalTimetable.deserialize(timetable.serialize()), FileArrivalTimetable)

@@ -20,7 +20,10 @@ class Refusals:
         self._refused: dict[tuple[str, str], tuple[int, str]] = {}
 
     def refuse(self, method: str, name: str, answer: tuple[int, str]) -> None:
-        """From now on, answer this method on the object of this name so; `UPLOAD` is the one that writes it anew."""
+        """From now on, answer this method on the object of this name so.
+
+        `UPLOAD` is what writes it anew; `LIST` is of a prefix.
+        """
         self._refused[method, name] = answer
 
     def relent(self) -> None:
@@ -31,7 +34,10 @@ class Refusals:
         """The refusal of this request, if it is to be refused."""
         for (refused, name), (status, message) in self._refused.items():
             uploads = refused == "UPLOAD" and isinstance(body, bytes) and f'"{name}"'.encode() in body
-            if uploads or (method == refused and f"/o/{quote(name, safe='')}" in url):
+            lists = (
+                refused == "LIST" and url.partition("?")[0].endswith("/o") and f"prefix={quote(name, safe='')}" in url
+            )
+            if uploads or lists or (method == refused and f"/o/{quote(name, safe='')}" in url):
                 return _response(method, url, status, message)
         return None
 

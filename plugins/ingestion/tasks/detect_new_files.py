@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from aiohttp import ClientSession
+from aiohttp import ClientResponseError, ClientSession
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.sensors.gcs import GCSObjectsWithPrefixExistenceSensor
@@ -21,6 +21,7 @@ from ingestion.pipeline.candidates import new_in_source
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import loadable
 from ingestion.pipeline.left_behind import notes_prefix, settled
+from ingestion.pipeline.storage import LIST_NEEDS, BucketRefusedError
 from ingestion.runs.trigger_form import request_of
 
 # A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
@@ -228,7 +229,14 @@ def waiting_runs(dag_id: str) -> int:
 
 def unreachable(bucket: str, prefix: str, error: Exception) -> str:
     """One line for the person who must act on a bucket that cannot be listed."""
+    if isinstance(error, BucketRefusedError):
+        return str(error)
+    # The text of a refused request is an encoded address.
+    if isinstance(error, ClientResponseError):
+        reason = f"{error.status} {' '.join(error.message.split())}. {LIST_NEEDS}"
+    else:
+        reason = f"{type(error).__name__}: {error}."
     return (
-        f"gs://{bucket}/{prefix} cannot be listed: {type(error).__name__}: {error}. "
+        f"gs://{bucket}/{prefix} cannot be listed: {reason} "
         "Check that the bucket exists and is up, and the connection google_cloud_default."
     )

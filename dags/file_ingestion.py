@@ -46,8 +46,9 @@ hour, or by Trigger.
 
 **When the DAG is paused**, {failures} runs in a row have failed and each was reported. Mend the cause, then unpause.
 
-**Green with skipped tasks**: there was nothing to load or nothing that could be read, another run was waiting for its turn, no file came
-for so long that the next run took over the waiting (`INGESTION_MAX_WAIT_SECONDS`, a day by default), or all files were rejected.
+**Green with skipped tasks**: there was nothing to load or nothing that could be read, another run was waiting for its
+turn, no file came for so long that the next run took over the waiting (`INGESTION_MAX_WAIT_SECONDS`, a day by default),
+or all files were rejected.
 """
 
 # One DAG for each feed in `dags/feeds/`; the docstring above, filled in, is what the UI shows as its runbook.

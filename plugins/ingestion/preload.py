@@ -13,6 +13,7 @@ from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 
 # What dags/file_ingestion.py imports, with all that these import.
 MODULES = (
+    "ingestion.pipeline.feed_files",
     "ingestion.pipeline.payload",
     "ingestion.pipeline.settings",
     "ingestion.tasks.archive",

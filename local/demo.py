@@ -1,7 +1,7 @@
 """`make demo`: the whole pipeline on this machine, from files dropped into a bucket to rows in a table.
 
-Starts a stack of its own, delivers two days of small files, shows each step as it happens, and compares what the tables
-then hold with what they must hold. Exits with 0 only if all of it came out right.
+Starts a stack of its own, delivers two days of small files and an export of another kind, shows each step as it
+happens, and compares what the tables then hold with what they must hold. Exits with 0 only if all of it came out right.
 """
 
 import argparse
@@ -27,10 +27,18 @@ from local.stack.home import REPO, Home, Secrets
 DAG = "order_tracking"
 STEPS = ("detect_new_files", "plan_batch", "stage", "merge", "archive")
 SAMPLES = REPO / "local" / "samples"
+INVOICES = "parcel_invoices"
+# (what people are told, the DAG that loads them, the files)
 DELIVERIES = (
-    ("day 1", ("order_tracking_2026_09_01.csv",)),
-    ("day 2, and a file without its key column", ("order_tracking_2026_09_02.csv", "order_tracking_2026_09_03.csv")),
+    ("day 1", DAG, ("order_tracking_2026_09_01.csv",)),
+    (
+        "day 2, and a file without its key column",
+        DAG,
+        ("order_tracking_2026_09_02.csv", "order_tracking_2026_09_03.csv"),
+    ),
+    ("an export of another kind: semicolons, windows-1252, decimal commas", INVOICES, ("Rechnungen_2026-09.csv",)),
 )
+DAGS = (DAG, INVOICES)
 WAIT_SECONDS = 600  # for one delivery, on a machine busy with other things
 
 
@@ -85,18 +93,18 @@ def start(home: Home, console: Console, *, keep: bool) -> None:
         raise DemoError(state.error or f"the supervisor ended; see {home.log('supervisor')}")
     airflow = clients.Airflow(home)
     deadline = time.monotonic() + WAIT_SECONDS
-    while not waiting_run(airflow):
+    while not all(waiting_run(airflow, dag) for dag in DAGS):
         if time.monotonic() > deadline:
             errors = "\n".join(airflow.import_errors()) or f"see {home.log('scheduler')}"
-            raise DemoError(f"the DAG {DAG} did not begin to wait for files: {errors}")
+            raise DemoError(f"the DAGs {' and '.join(DAGS)} did not begin to wait for files: {errors}")
         time.sleep(0.2)
     console.print(f"  Airflow: {airflow.url}   user admin, password {Secrets.of(home).password}", highlight=False)
 
 
-def waiting_run(airflow: clients.Airflow) -> str | None:
-    """The run whose sensor waits for files, if one does."""
-    for run in airflow.runs(DAG):
-        if run["state"] == "running" and airflow.tasks(DAG, run["dag_run_id"])[STEPS[0]]["state"] == "deferred":
+def waiting_run(airflow: clients.Airflow, dag: str) -> str | None:
+    """The run of the DAG whose sensor waits for files, if one does."""
+    for run in airflow.runs(dag):
+        if run["state"] == "running" and airflow.tasks(dag, run["dag_run_id"])[STEPS[0]]["state"] == "deferred":
             return run["dag_run_id"]
     return None
 
@@ -106,9 +114,9 @@ def play(home: Home, console: Console) -> None:
     bucket = clients.bucket(home)
     airflow = clients.Airflow(home)
     archived: dict[str, float] = {}
-    for title, names in DELIVERIES:
+    for title, dag, names in DELIVERIES:
         console.print(f"[bold]Delivering {title}[/]")
-        archived |= deliver(Delivery(airflow, bucket, console), names)
+        archived |= deliver(Delivery(dag, airflow, bucket, console), names)
     console.print()
     show.show(home, console, limit=20)
     check(home, list(bucket.list_blobs()))
@@ -121,6 +129,7 @@ def play(home: Home, console: Console) -> None:
 class Delivery:
     """Files on their way: which step ended when, and which file left `source/` when."""
 
+    dag: str
     airflow: clients.Airflow
     bucket: Bucket
     console: Console
@@ -130,27 +139,27 @@ class Delivery:
 
     def watch_steps(self, run: str) -> str:
         """Print steps that ended since the last look, with the time since the one before; the state of the run."""
-        tasks = self.airflow.tasks(DAG, run)
+        tasks = self.airflow.tasks(self.dag, run)
         for step in STEPS:
             state = tasks[step]["state"]
             if state == "failed":
-                raise DemoError(f"{step} failed; the end of its log:\n{self.airflow.log(DAG, run, tasks[step])}")
+                raise DemoError(f"{step} failed; the end of its log:\n{self.airflow.log(self.dag, run, tasks[step])}")
             if state in ("success", "skipped") and step not in self.ended:
                 took = time.monotonic() - max(self.ended.values(), default=self.uploaded)
                 self.ended[step] = time.monotonic()
                 self.console.print(f"  {step:<18} {state:<8} {took:5.1f} s", highlight=False)
-        return next(found["state"] for found in self.airflow.runs(DAG) if found["dag_run_id"] == run)
+        return next(found["state"] for found in self.airflow.runs(self.dag) if found["dag_run_id"] == run)
 
 
 def deliver(delivery: Delivery, names: tuple[str, ...]) -> dict[str, float]:
     """Upload files and follow the run that takes them; seconds from upload until each left `source/`."""
-    run = waiting_run(delivery.airflow)
+    run = waiting_run(delivery.airflow, delivery.dag)
     deadline = time.monotonic() + WAIT_SECONDS
     while run is None and time.monotonic() < deadline:  # between two waiting runs
         time.sleep(0.1)
-        run = waiting_run(delivery.airflow)
+        run = waiting_run(delivery.airflow, delivery.dag)
     if run is None:
-        raise DemoError(f"no run of {DAG} waits for files")
+        raise DemoError(f"no run of {delivery.dag} waits for files")
     delivery.uploaded = time.monotonic()
     for name in names:
         delivery.bucket.blob(f"source/{name}").upload_from_filename(SAMPLES / name)
@@ -172,30 +181,32 @@ def deliver(delivery: Delivery, names: tuple[str, ...]) -> dict[str, float]:
 def check(home: Home, blobs: list[Blob]) -> None:
     """Compare tables and bucket with what the samples must lead to; DemoError names what differs."""
     tables = clients.tables(home)
-    compare("target", expected("target.csv"), clients.rows(tables[DAG], "tracking_num")[0])
-    quarantine = clients.rows(tables[f"{DAG}_quarantine"], "_source_file, _record")[0]
-    compare("quarantine", expected("quarantine.csv"), quarantine)
+    for dag in DAGS:
+        compare(dag, expected(dag), clients.rows(tables[dag], "tracking_num")[0])
+        quarantine = f"{dag}_quarantine"
+        compare(quarantine, expected(quarantine), clients.rows(tables[quarantine], "_source_file, _record")[0])
     names = sorted(blob.name for blob in blobs if not blob.name.startswith("batches/"))
     folders = [name.rsplit("/", 1)[0] for name in names]
-    wanted = [f"archive/{DAG}/2026-09-01", f"archive/{DAG}/2026-09-02", *[f"rejected/{DAG}/2026-09-03"] * 2]
+    archived = [f"archive/{DAG}/2026-09-01", f"archive/{DAG}/2026-09-02", f"archive/{INVOICES}/2026-09-01"]
+    wanted = [*archived, *[f"rejected/{DAG}/2026-09-03"] * 2]
     if folders != wanted:
         raise DemoError(f"the bucket holds {names}, expected one object each in {wanted}")
 
 
-def expected(name: str) -> list[dict[str, str]]:
-    """Rows written by hand."""
-    with (SAMPLES / "expected" / name).open(newline="") as file:
+def expected(table: str) -> list[dict[str, str]]:
+    """Its rows, written by hand."""
+    with (SAMPLES / "expected" / f"{table}.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def compare(what: str, wanted: list[Mapping[str, str]], found: list[dict[str, Any]]) -> None:
+def compare(table: str, wanted: list[Mapping[str, str]], found: list[dict[str, Any]]) -> None:
     """Both in the same order, by the columns that are wanted."""
     columns = list(wanted[0])
     shown = [{column: as_text(row[column]) for column in columns} for row in found]
     if shown != wanted:
         missing = [row for row in wanted if row not in shown]
         unexpected = [row for row in shown if row not in wanted]
-        raise DemoError(f"the {what} is wrong.\nmissing: {missing}\nunexpected: {unexpected}")
+        raise DemoError(f"{table} is wrong.\nmissing: {missing}\nunexpected: {unexpected}")
 
 
 def as_text(value: object) -> str:

@@ -51,9 +51,9 @@ def test_files_are_loaded_by_the_services_as_they_stand_in_the_file(containers: 
     assert sorted(kinds) == ["archive", "archive", "rejected"]
     lakehouse = containers.volume("lakehouse") / "orders.db"
     target = tables.rows(lakehouse / "order_tracking", order_by="tracking_num")
-    demo.compare("target", demo.expected("target.csv"), target)
+    demo.compare("target", demo.expected(demo.DAG), target)
     quarantine = tables.rows(lakehouse / "order_tracking_quarantine", order_by="_source_file, _record")
-    demo.compare("quarantine", demo.expected("quarantine.csv"), quarantine)
+    demo.compare("quarantine", demo.expected(f"{demo.DAG}_quarantine"), quarantine)
     # Airflow's own tables are in the PostgreSQL server, not in some SQLite file of its home.
     count = containers.run(
         ["psql", "-h", "postgres", "-U", "airflow", "-Atc", "SELECT count(*) > 0 FROM task_instance", "airflow"],

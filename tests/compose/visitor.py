@@ -27,7 +27,7 @@ def main() -> None:
     bucket = storage.Client(project="local", credentials=AnonymousCredentials()).bucket("orders-data")
     airflow = log_in("http://api-server:8080", os.environ["AIRFLOW_PASSWORD"])
     wait_for("a run that waited in vain", airflow, lambda: any(ended_in_vain(tasks) for tasks in runs(airflow)))
-    for file in sorted(SAMPLES.glob("*.csv")):
+    for file in sorted(SAMPLES.glob("order_tracking_*.csv")):
         bucket.blob(f"source/{file.name}").upload_from_filename(file)
     wait_for("no file in source/", airflow, lambda: not list(bucket.list_blobs(prefix="source/")))
     wait_for("archive ended", airflow, lambda: {tasks["archive"] for tasks in batches(airflow)} == {"success"})

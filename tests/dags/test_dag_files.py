@@ -38,7 +38,7 @@ def test_every_feed_has_a_dag_of_its_name(dags: Path) -> None:
     bag = parse(dags)
     assert bag.import_errors == {}
     assert set(bag.dags) == {path.stem for path in (dags / "feeds").glob("*.yaml")}
-    assert sorted(bag.dags) == ["order_tracking", "user_activity"]
+    assert sorted(bag.dags) == ["order_tracking", "parcel_invoices", "user_activity"]
 
 
 def stock(operator: type) -> str:
@@ -95,7 +95,7 @@ def test_the_docstring_is_the_runbook(dags: Path) -> None:
 def test_a_wrong_feed_is_an_import_error_and_leaves_the_others_alone(dags: Path) -> None:
     (dags / "feeds/broken.yaml").write_text("description: no columns\npattern: x\n")
     bag = parse(dags)
-    assert sorted(bag.dags) == ["order_tracking", "user_activity"]
+    assert sorted(bag.dags) == ["order_tracking", "parcel_invoices", "user_activity"]
     ((file, message),) = bag.import_errors.items()
     assert Path(file).name == "feeds_check.py"
     assert "broken.yaml: columns: Field required" in message
@@ -104,7 +104,7 @@ def test_a_wrong_feed_is_an_import_error_and_leaves_the_others_alone(dags: Path)
 def test_a_new_feed_needs_only_its_yaml(dags: Path) -> None:
     text = (dags / "feeds/order_tracking.yaml").read_text()
     (dags / "feeds/returns.yaml").write_text(text.replace("order_tracking_", "returns_"))
-    assert sorted(parse(dags).dags) == ["order_tracking", "returns", "user_activity"]
+    assert sorted(parse(dags).dags) == ["order_tracking", "parcel_invoices", "returns", "user_activity"]
 
 
 def test_a_wrong_setting_is_an_import_error_that_names_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:

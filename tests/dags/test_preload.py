@@ -30,5 +30,7 @@ def test_a_parse_imports_the_dag_files_and_nothing_else(monkeypatch: pytest.Monk
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")] or [done.stderr]
     in_task, imported = json.loads(line.removeprefix("FOUND "))
     assert not in_task, "a task of another DAG would import all this in vain"
+    # Python loads an encoding where a feed first names it.
+    imported = [name for name in imported if not name.startswith("encodings.")]
     assert [name for name in imported if not name.startswith("unusual_prefix_")] == []
     assert len(imported) == len(list(DAGS.glob("*.py")))

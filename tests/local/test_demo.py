@@ -23,7 +23,7 @@ def row(**changes: object) -> dict[str, Any]:
 
 
 def test_rows_as_expected_pass() -> None:
-    demo.compare("target", WANTED, [row()])
+    demo.compare("orders", WANTED, [row()])
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,15 @@ def test_rows_as_expected_pass() -> None:
     ids=["none", "twice", "another key", "a NULL", "another time"],
 )
 def test_any_other_rows_fail_and_are_shown(found: list[dict[str, Any]]) -> None:
-    with pytest.raises(demo.DemoError, match="the target is wrong"):
-        demo.compare("target", WANTED, found)
+    with pytest.raises(demo.DemoError, match="orders is wrong"):
+        demo.compare("orders", WANTED, found)
 
 
 def test_the_rows_written_by_hand_are_what_the_rules_make_of_the_samples() -> None:
-    """The oracle, which shares no code with the pipeline, agrees with the hand that wrote `expected/target.csv`."""
-    names = [name for _, files in demo.DELIVERIES for name in files]
+    """The oracle, which shares no code with the pipeline, agrees with the hand that wrote the rows."""
+    names = [name for _, dag, files in demo.DELIVERIES if dag == demo.DAG for name in files]
     texts = {name: (demo.SAMPLES / name).read_text() for name in names}
-    for entry in demo.expected("quarantine.csv"):  # the oracle knows no bad rows but those of time and key
+    for entry in demo.expected(f"{demo.DAG}_quarantine"):  # the oracle knows no bad rows but those of time and key
         name = entry["_source_file"].removeprefix("source/")
         lines = texts[name].splitlines()
         texts[name] = "\n".join([*lines[: int(entry["_record"])], ",,,,,,", *lines[int(entry["_record"]) + 1 :]])
@@ -56,11 +56,11 @@ def test_the_rows_written_by_hand_are_what_the_rules_make_of_the_samples() -> No
         [Delivery(f"source/{name}", at, first + timedelta(at), texts[name]) for at, name in enumerate(keyed)]
     )
     found = [winners[key] for key in sorted(winners)]
-    demo.compare("oracle's target", demo.expected("target.csv"), found)
+    demo.compare("oracle's target", demo.expected(demo.DAG), found)
 
 
 def test_every_sample_is_delivered() -> None:
-    delivered = {name for _, files in demo.DELIVERIES for name in files}
+    delivered = {name for *_, files in demo.DELIVERIES for name in files}
     assert delivered == {path.name for path in demo.SAMPLES.glob("*.csv")}
 
 

@@ -18,6 +18,8 @@ from ingestion_jobs.rows import LINEAGE
 from ingestion_jobs.session import settle
 from ingestion_jobs.tables import NO_TABLE, ensure_target_tables
 
+_SHOWN_KEYS = 5
+
 
 def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     """Merge the staged batch of a manifest into its target, log it, and return its counts.
@@ -90,12 +92,30 @@ def _merge(spark: SparkSession, manifest: Manifest, counts: Counts, keys: Keys) 
         # A MERGE of this batch may have been committed by a job that was killed before it wrote the log.
         commits = commits_of_batch(spark, manifest)
         inserted, updated = commits.inserted, commits.updated
-    stale = keys.count - inserted - updated
-    if stale < 0:
+    if inserted > keys.count:
         raise IngestionError(
             f"{rows} staged rows with {keys.count} keys cannot insert {inserted} and update {updated}: report this"
         )
+    if inserted + updated > keys.count:
+        _refuse_doubled_keys(spark, manifest)
+        # A key that the target had twice, and has no more, was updated twice.
+        updated = keys.count - inserted
+    stale = keys.count - inserted - updated
     return MergedCounts(inserted, updated, stale, duplicate=rows - keys.count)
+
+
+def _refuse_doubled_keys(spark: SparkSession, manifest: Manifest) -> None:
+    """Raise IngestionError if the target has more than one row of a key, which no merge of a batch can bring about."""
+    target, columns = manifest.tables.target, ", ".join(quoted(name) for name in manifest.feed.key)
+    doubled = spark.sql(
+        f"SELECT {columns} FROM {quoted_table(target)} GROUP BY {columns} HAVING count(*) > 1 LIMIT {_SHOWN_KEYS}"  # noqa: S608 - quoted
+    ).collect()
+    if doubled:
+        shown = "; ".join(", ".join(f"{name} {row[name]}" for name in manifest.feed.key) for row in doubled)
+        raise IngestionError(
+            f"{target} has more than one row of the same key ({shown}), which no batch does: something else writes to "
+            "it. Delete all but one row of each key, then clear merge; this batch is in the table already"
+        )
 
 
 def merge_statement(manifest: Manifest, keys: Keys, has_duplicates: bool) -> str:

@@ -277,3 +277,22 @@ def test_an_attempt_that_comes_late_writes_no_second_log(module_lake: Lake, monk
     merge(module_lake.spark, uri)
     logged = module_lake.rows("ingestion_log", "object", where="batch_id = 'overtaken'")
     assert logged == [("source/late.csv",), (None,)], "a row for the file and one for the batch"
+
+
+def test_a_key_that_stands_twice_in_the_target_is_named_until_it_is_gone(lake: Lake) -> None:
+    lake.load(lake.orders(order("T1", "new", "09:00:00"), order("T2", "new", "09:00:00"), generation=1))
+    target = f"{lake.schema}.order_tracking"
+    lake.spark.sql(f"INSERT INTO {target} SELECT * FROM {target} WHERE tracking_num = 'T1'")
+    update = lake.manifest(lake.orders(order("T1", "shipped", "10:00:00"), generation=2))
+    stage(lake.spark, update)
+    for _ in range(2):
+        with pytest.raises(IngestionError, match=rf"{target} has more than one row .*tracking_num T1\).*clear merge"):
+            merge(lake.spark, update)
+    assert len(lake.rows("ingestion_log", where="generation = 2")) == 0
+    lake.spark.sql(f"DELETE FROM {target} WHERE tracking_num = 'T1'")
+    lake.spark.sql(
+        f"INSERT INTO {target} SELECT * EXCEPT (_batch_id, _reasons, _raw) FROM {target}_staging WHERE _generation = 2"
+    )
+    merged = merge(lake.spark, update)
+    assert (merged["rows_inserted"], merged["rows_updated"], merged["rows_stale"]) == (0, 1, 0)
+    assert lake.target("tracking_num", "status") == [("T1", "shipped"), ("T2", "new")]

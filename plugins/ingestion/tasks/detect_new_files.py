@@ -1,6 +1,7 @@
 """`detect_new_files`: wait until the bucket holds a file of the feed, without a worker slot."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -170,6 +171,8 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
         made_way = context["ti"].xcom_pull(
             task_ids=self.task_id, key=MADE_WAY, include_prior_dates=True, map_indexes=-1
         )
+        if isinstance(made_way, str):
+            made_way = json.loads(made_way)  # Airflow 3.3 encodes what a trigger leaves once more than others' values
         if made_way and started_runs(self.dag_id) == made_way["started"] + 1:  # this run alone
             return int(made_way["waiting"])
         return 0

@@ -15,7 +15,7 @@ key: [id]
 order_by: at
 """)
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_NAME = re.compile(r"(\S+/\S+) -> (.+)")
+_NAME = re.compile(r"([^|]+/[^|]+) -> (\S.*)")
 
 
 class ExampleError(ValueError):

@@ -9,7 +9,7 @@ AS :=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak up down status put show reset env lint lock mutants bench pictures
+.PHONY: help install demo test soak up down status put show reset env schema lint lock mutants bench pictures
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ reset: install ## stop the stack and forget its data; what is installed stays
 
 env: ## write .env, with fresh secrets, for docker compose
 	@$(PYTHON) local/compose_env.py
+
+schema: install ## make dags/feeds/feed.schema.json, by which editors check a feed's YAML, from the model of a feed
+	@$(PY) -m ingestion.pipeline.feed_schema > dags/feeds/feed.schema.json
 
 lint: install ## ruff: rules and formatting; zizmor: the workflows
 	@.venv/bin/ruff check .

@@ -9,6 +9,8 @@ from ingestion.pipeline.datetime_formats import EPOCH_FORMATS, check_format
 
 SIMPLE_TYPES = ("string", "date", "timestamp", "bigint", "int", "double", "boolean")
 DECIMAL = re.compile(r"decimal\((\d{1,2}),(\d{1,2})\)")
+# As they are usually written: blanks and capitals are taken as well, but an editor need not offer them.
+_TYPES_IN_SCHEMA = {"anyOf": [{"enum": list(SIMPLE_TYPES)}, {"pattern": r"^decimal\( *\d{1,2} *, *\d{1,2} *\)$"}]}
 DEFAULT_FORMATS = {
     "date": ["yyyy-MM-dd"],
     "timestamp": [
@@ -36,9 +38,11 @@ class Strict(BaseModel):
 class Column(Strict):
     """A column: its name and type in the tables, and how a file names it and writes its values."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")] = Field(
+        description="in the tables, and in the file's header unless `header` says another"
+    )
     header: str | None = Field(default=None, description="what the file's header says, where that is not the name")
-    type: str = "string"
+    type: str = Field(default="string", description="in the tables", json_schema_extra=_TYPES_IN_SCHEMA)
     formats: list[str] = Field(
         default_factory=list,
         description="Spark datetime patterns, epoch_seconds or epoch_milliseconds, tried in order",

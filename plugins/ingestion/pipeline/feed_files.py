@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.feeds import NOT_IN_YAML, Feed
 
 
 class FeedError(ValueError):
@@ -43,6 +43,8 @@ def load_feed(path: Path) -> Feed:
         raise FeedError(f"{path.name}: not readable as YAML: {error}") from error
     if not isinstance(content, dict):
         raise FeedError(f"{path.name}: expected a mapping of settings, found {type(content).__name__}")
+    if given := [name for name in NOT_IN_YAML if name in content]:
+        raise FeedError(f"{path.name}: {', '.join(given)}: no setting, a feed is named after its file: leave it out")
     try:
         return Feed.model_validate({"name": path.stem, **content})
     except ValidationError as error:

@@ -12,6 +12,7 @@ from ingestion.pipeline import file_names
 from ingestion.pipeline.columns import Column, DecimalSeparator, Strict, ThousandsSeparator
 
 PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/")
+NOT_IN_YAML = ("name",)
 _TABLES_OF_OURS = re.compile(r"ingestion_log|.*_(staging|quarantine)")
 _UTF_16 = ("utf-16", "utf-16-le", "utf-16-be")
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
@@ -20,12 +21,14 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")
 class Csv(Strict):
     """How the text of a file is cut into records and fields."""
 
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = Field(
+        default=",", description="the character between two fields"
+    )
     quote: Annotated[str, StringConstraints(max_length=1)] = Field(default='"', description='"" for files without any')
     escape: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = Field(
         default=None, description="what stands before a quote in a quoted field; by default the quote, doubled"
     )
-    encoding: str = "utf-8"
+    encoding: str = Field(default="utf-8", description="utf-8, utf-16, or one of one byte a letter as windows-1252")
     multiline: bool = Field(default=True, description="whether a quoted field may hold line breaks")
     skip_lines: int = Field(default=0, ge=0, le=1000, description="lines above the header")
     header: bool = Field(default=True, description="whether the first line names the columns; else they come in order")
@@ -67,33 +70,35 @@ class Csv(Strict):
 class Limits(Strict):
     """What one batch takes at most; the rest waits in `source/` for the next run."""
 
-    files: int = Field(default=500, gt=0)
-    bytes: int = Field(default=10 * 1024**3, gt=0)
+    files: int = Field(default=500, gt=0, description="number of files")
+    bytes: int = Field(default=10 * 1024**3, gt=0, description="sum of their sizes")
 
 
 class Feed(Strict):
     """The definition of a feed, as its YAML states it and as a manifest freezes it."""
 
     name: Identifier
-    description: str
-    prefix: Annotated[str, StringConstraints(pattern=r"^([^/]+/)+$")] = "source/"
+    description: str = Field(description="what the files hold; shown beside the DAG")
+    prefix: Annotated[str, StringConstraints(pattern=r"^([^/]+/)+$")] = Field(
+        default="source/", description="folder of the bucket that the files are delivered to"
+    )
     pattern: str = Field(description="regular expression on the name under the prefix; its groups date the file")
     ignore_case: bool = Field(default=False, description="whether capitals in file names and headers mean nothing")
-    compression: Literal["none", "gzip"] = "none"
-    columns: list[Column] = Field(min_length=1)
+    compression: Literal["none", "gzip"] = Field(default="none", description="how the files are compressed")
+    columns: list[Column] = Field(min_length=1, description="in the order of the tables")
     unknown_columns: Literal["reject", "ignore"] = Field(
         default="reject", description="what becomes of a file with a column that is not of the feed"
     )
-    key: list[str] = Field(min_length=1)
+    key: list[str] = Field(min_length=1, description="the columns of which each row of the target has its own values")
     order_by: str = Field(description="the column whose greatest value wins")
     time_zone: str = Field(default="UTC", description="of timestamps that carry none")
     nulls: list[str] = Field(default_factory=list, description="texts that mean NULL, beside the empty one")
-    decimal_separator: DecimalSeparator = "."
-    thousands_separator: ThousandsSeparator = ""
-    csv: Csv = Csv()
+    decimal_separator: DecimalSeparator = Field(default=".", description="of numbers")
+    thousands_separator: ThousandsSeparator = Field(default="", description="of numbers; none by default")
+    csv: Csv = Field(default=Csv(), description="how the text of a file is cut into records and fields")
     max_future_skew_seconds: int = Field(default=86400, ge=0, description="of order_by against the delivery time")
     bad_row_share: float = Field(default=0.0, ge=0, le=1, description="of a batch, above which people are alerted")
-    limits: Limits = Limits()
+    limits: Limits = Field(default=Limits(), description="what one batch takes at most; the rest waits for the next")
 
     @field_validator("name")
     @classmethod

@@ -1,0 +1,23 @@
+"""The JSON schema of a feed's YAML, with which editors complete and check one while it is written.
+
+`make schema` writes it to `dags/feeds/feed.schema.json`. It knows less than `Feed`, which compares settings with each
+other too: `airflow ingestion feeds check` has the last word.
+"""
+
+import json
+
+from ingestion.pipeline.feeds import NOT_IN_YAML, Feed
+
+
+def feed_schema() -> str:
+    """The text of the schema file."""
+    schema = Feed.model_json_schema()
+    for name in NOT_IN_YAML:
+        del schema["properties"][name]
+    schema["required"] = [name for name in schema["required"] if name not in NOT_IN_YAML]
+    schema["description"] = "The definition of a feed; it is named after its file."
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(feed_schema(), end="")

@@ -2,13 +2,8 @@
 
 from pathlib import Path
 
-from ingestion.pipeline.feed_files import FeedError, feed_files, load_feed
+from ingestion.pipeline.feed_files import FeedError, feed_files, load_feeds
 
-problems = []
-for path in feed_files(Path(__file__).parent / "feeds"):
-    try:
-        load_feed(path)
-    except FeedError as error:
-        problems.append(str(error))
+_, problems = load_feeds(feed_files(Path(__file__).parent / "feeds"))
 if problems:
     raise FeedError("\n".join(problems))

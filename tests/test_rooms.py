@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "plugins/ingestion/backfill/internals.py": (*AIRFLOW, "sqlalchemy", "ingestion.backfill"),
     "plugins/ingestion/backfill": ("pydantic",),
     "plugins/ingestion/alerts.py": (*AIRFLOW, "ingestion.pipeline"),
+    "plugins/ingestion/check_feeds.py": (*AIRFLOW, "ingestion.pipeline"),
     "plugins/ingestion/cli.py": ("airflow.cli", "ingestion.backfill"),
     "plugins/ingestion/plugin.py": (*AIRFLOW, "ingestion.preload", "ingestion.runs"),
     "plugins/ingestion/preload.py": AIRFLOW,

@@ -1,22 +1,30 @@
 """The commands of this package as Airflow's command line knows them. Loaded by every `airflow` call: keep it light."""
 
 from functools import partial
+from pathlib import Path
 
 from airflow.cli import cli_config
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
 
-DESCRIPTION = """\
+BACKFILL = """\
 Run a DAG for the days of a range by Airflow's own backfill, wait, and say what became of each day.
 
 A day that has succeeded is left alone unless --reset-dagruns asks for it. Ctrl-C pauses the backfill; the same command
 resumes it, also after the terminal was closed. Exit code: 0 when every day has succeeded, 1 when one has not or nothing
 could be started, 2 for an option that does not exist, 130 when interrupted.
 """
+CHECK = """\
+Say of each feed file whether it is right: one line for a file that is, else a line for each problem.
+
+Without file names it judges those in the folder feeds/ of Airflow's DAGs folder. It needs no database, no bucket and
+no Databricks. Exit code: 0 when all are right, 1 when one is not or there is none, 2 for an option that does not exist.
+"""
 
 
 def commands() -> list[CLICommand]:
     """`airflow ingestion ...`, for the provider entry point."""
-    return [GroupCommand("ingestion", "Manage file ingestion", (backfill_command(),))]
+    feeds = GroupCommand("feeds", "The definitions of feeds", (check_command(),))
+    return [GroupCommand("ingestion", "Manage file ingestion", (backfill_command(), feeds))]
 
 
 def add_dags_backfill() -> None:
@@ -35,7 +43,7 @@ def backfill_command() -> ActionCommand:
     return ActionCommand(
         name="backfill",
         help="Run a DAG for the days of a range and wait for them",
-        description=DESCRIPTION,
+        description=BACKFILL,
         func=cli_config.lazy_load_command("ingestion.backfill.command.backfill"),
         args=(
             Arg(("dag_id",), help="The id of the DAG"),
@@ -53,4 +61,15 @@ def backfill_command() -> ActionCommand:
             flag(("-y", "--yes"), help="Do not ask before runs are cleared"),
             cli_config.ARG_VERBOSE,
         ),
+    )
+
+
+def check_command() -> ActionCommand:
+    """The command `feeds check`."""
+    return ActionCommand(
+        name="check",
+        help="Say whether feed files are right",
+        description=CHECK,
+        func=cli_config.lazy_load_command("ingestion.check_feeds.check_feeds"),
+        args=(Arg(("file",), nargs="*", type=Path, help="A feed's YAML file (default: all of the DAGs folder)"),),
     )

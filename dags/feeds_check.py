@@ -1,9 +1,10 @@
-"""Builds no DAG. Raises what is wrong with a feed file, so that Airflow shows it as an import error of its own."""
+"""Builds no DAG. Raises what is wrong with feed files, so that Airflow shows it as an import error of its own."""
 
 from pathlib import Path
 
-from ingestion.pipeline.feed_files import FeedError, feed_files, load_feeds
+from ingestion.pipeline.feed_check import judge
+from ingestion.pipeline.feed_files import FeedError, feed_files
 
-_, problems = load_feeds(feed_files(Path(__file__).parent / "feeds"))
+_, problems = judge(feed_files(Path(__file__).parent / "feeds"))
 if problems:
     raise FeedError("\n".join(problems))

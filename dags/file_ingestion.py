@@ -3,7 +3,8 @@
 **What it does.** Waits for files `{pattern}` under `gs://{bucket}/{prefix}`, pins them as one batch, loads them into
 `{table}_staging` and merges them into `{table}`: one row for each {key}, the one with the newest `{order_by}`. Then the
 files move to `archive/`. Rows that cannot be read go to `{table}_quarantine`, files that cannot be read to `rejected/`.
-A file whose name is none of this DAG's is left where it is.
+A file whose name is none of this DAG's is left where it is, and so is one that the pattern of another feed fits too:
+the import error of `feeds_check.py` names both feeds.
 
 **Ways to run it.**
 
@@ -61,7 +62,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, get_parsing_context
 
 from ingestion import alerts
-from ingestion.pipeline.feed_files import FeedError, feed_files, load_feed
+from ingestion.pipeline.feed_files import feed_files, load_feeds
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.payload import submit_payload
 from ingestion.pipeline.settings import Settings, load_settings
@@ -156,11 +157,9 @@ def runbook(feed: Feed, settings: Settings) -> str:
     )
 
 
-for path in feed_files(Path(__file__).parent / "feeds"):
+# feeds_check.py raises what is wrong with a file: an error raised here would make every DAG of this file stale.
+usable, _ = load_feeds(feed_files(Path(__file__).parent / "feeds"))
+for feed in usable.values():
     # A task builds only its own DAG.
-    if get_parsing_context().dag_id not in (None, path.stem):
-        continue
-    try:
-        globals()[path.stem] = ingestion_dag(load_feed(path), load_settings(os.environ))
-    except FeedError:
-        continue  # feeds_check.py raises it: an error raised here would make every DAG of this file stale.
+    if get_parsing_context().dag_id in (None, feed.name):
+        globals()[feed.name] = ingestion_dag(feed.beside(usable.values()), load_settings(os.environ))

@@ -8,6 +8,8 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
+from ingestion.pipeline.feeds import Feed
+
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -105,6 +107,27 @@ def test_a_new_feed_needs_only_its_yaml(dags: Path) -> None:
     text = (dags / "feeds/order_tracking.yaml").read_text()
     (dags / "feeds/returns.yaml").write_text(text.replace("order_tracking_", "returns_"))
     assert sorted(parse(dags).dags) == ["order_tracking", "parcel_invoices", "returns", "user_activity"]
+
+
+@pytest.mark.parametrize("only", [None, "orders", "orders_returns"])
+def test_feeds_that_overlap_are_an_import_error_and_both_go_on_knowing_of_each_other(
+    dags: Path, monkeypatch: pytest.MonkeyPatch, only: str | None
+) -> None:
+    text = (dags / "feeds/order_tracking.yaml").read_text()
+    pattern = r"order_tracking_(?P<date>\d{4}_\d{2}_\d{2})\.csv"
+    (dags / "feeds/orders.yaml").write_text(text.replace(pattern, "orders_.*"))
+    (dags / "feeds/orders_returns.yaml").write_text(text.replace(pattern, "orders_returns_.*"))
+    if only:  # as a task parses the file
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", only)
+    bag = parse(dags)
+    assert sorted(bag.dags) == ([only] if only else ["order_tracking", "orders", "orders_returns", "user_activity"])
+    ((file, message),) = bag.import_errors.items()
+    assert Path(file).name == "feeds_check.py"
+    assert "orders.yaml and orders_returns.yaml: the patterns of both fit source/orders_returns_" in message
+    for name in [only] if only else ["orders", "orders_returns"]:
+        for task in ("detect_new_files", "plan_batch"):
+            feed = Feed.model_validate(bag.dags[name].get_task(task).feed)
+            assert feed.is_contested("source/orders_returns_1.csv")
 
 
 def test_a_wrong_setting_is_an_import_error_that_names_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,14 @@ def test_a_problem_has_one_line_and_a_file_that_airflow_would_pass_over_is_one(
     assert returns.startswith("returns.yaml: not readable as YAML: while parsing")
 
 
+def test_files_are_judged_beside_each_other(feeds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (feeds / "user_activity.yaml").read_text()
+    (feeds / "late.yaml").write_text(text.replace("pattern: user_activity_", "pattern: user_[a-z]+_"))
+    code, (overlap, order_tracking) = check(capsys)
+    assert (code, order_tracking) == (1, "order_tracking.yaml: ok, 7 columns, key tracking_num")
+    assert overlap.startswith("late.yaml and user_activity.yaml: the patterns of both fit source/user_activity_")
+
+
 def test_a_folder_without_feeds_is_not_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from google.cloud.storage import Bucket
 
 from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.intake import Rejection, StoredObject, file_date, loadable, within_limits
+from ingestion.pipeline.intake import Rejection, StoredObject, contested, file_date, loadable, within_limits
 from ingestion.pipeline.left_behind import list_notes, settled
 from ingestion.pipeline.manifest import REASON, first_identity
 from ingestion.pipeline.run_request import Days, RunRequest
@@ -88,6 +88,12 @@ def new_in_source(bucket: Bucket, feed: Feed, request: RunRequest) -> list[Store
 
 def _in_source(bucket: Bucket, feed: Feed) -> list[StoredObject]:
     objects = {item.name: item for item in storage.list_objects(bucket, feed.prefix)}
+    if left := contested(feed, list(objects)):
+        log.warning(
+            "Left where they are, as the pattern of another feed fits them too: %s. Narrow one of the patterns; "
+            "`airflow ingestion feeds check` names the feeds.",
+            _shown(left),
+        )
     return [objects[name] for name in loadable(feed, list(objects))]
 
 
@@ -111,9 +117,12 @@ def _filed(bucket: Bucket, feed: Feed, place: Literal["archive", "rejected"], da
     # A console makes markers of folders; a reason lies beside each rejected file.
     not_ours = [name for name in not_ours if not name.endswith(("/", REASON))]
     if not_ours:
-        more = f" and {len(not_ours) - SHOWN} more" if len(not_ours) > SHOWN else ""
-        log.warning("Passed over, as this pipeline did not put it there: %s%s", ", ".join(not_ours[:SHOWN]), more)
+        log.warning("Passed over, as this pipeline did not put it there: %s", _shown(not_ours))
     return found
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _as_delivered(feed: Feed, item: StoredObject, root: str) -> Candidate:

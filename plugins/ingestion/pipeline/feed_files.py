@@ -63,7 +63,7 @@ def load_feed(path: Path) -> Feed:
     if not isinstance(content, dict):
         raise FeedError(f"{path.name}: expected a mapping of settings, found {type(content).__name__}")
     if given := [name for name in NOT_IN_YAML if name in content]:
-        raise FeedError(f"{path.name}: {', '.join(given)}: no setting, a feed is named after its file: leave it out")
+        raise FeedError(f"{path.name}: {', '.join(given)}: no setting of a feed, which is named after its file")
     try:
         return Feed.model_validate({"name": path.stem, **content})
     except ValidationError as error:

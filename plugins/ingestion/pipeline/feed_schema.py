@@ -14,6 +14,7 @@ def feed_schema() -> str:
     schema = Feed.model_json_schema()
     for name in NOT_IN_YAML:
         del schema["properties"][name]
+    del schema["$defs"]["OtherFeed"]
     schema["required"] = [name for name in schema["required"] if name not in NOT_IN_YAML]
     schema["description"] = "The definition of a feed; it is named after its file."
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"

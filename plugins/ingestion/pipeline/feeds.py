@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from ingestion.pipeline import file_names
 from ingestion.pipeline.columns import Column, DecimalSeparator, Strict, ThousandsSeparator
 
 PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/")
-NOT_IN_YAML = ("name",)
+NOT_IN_YAML = ("name", "others")
 _TABLES_OF_OURS = re.compile(r"ingestion_log|.*_(staging|quarantine)")
 _UTF_16 = ("utf-16", "utf-16-le", "utf-16-be")
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
@@ -74,6 +75,14 @@ class Limits(Strict):
     bytes: int = Field(default=10 * 1024**3, gt=0, description="sum of their sizes")
 
 
+class OtherFeed(Strict):
+    """A feed beside this one, under the same prefix, and the names that it takes."""
+
+    name: str
+    pattern: str
+    ignore_case: bool
+
+
 class Feed(Strict):
     """The definition of a feed, as its YAML states it and as a manifest freezes it."""
 
@@ -99,6 +108,7 @@ class Feed(Strict):
     max_future_skew_seconds: int = Field(default=86400, ge=0, description="of order_by against the delivery time")
     bad_row_share: float = Field(default=0.0, ge=0, le=1, description="of a batch, above which people are alerted")
     limits: Limits = Field(default=Limits(), description="what one batch takes at most; the rest waits for the next")
+    others: list[OtherFeed] = Field(default_factory=list, description="filled in by `beside`, not by the YAML")
 
     @field_validator("name")
     @classmethod
@@ -174,6 +184,17 @@ class Feed(Strict):
             return None
         name = object_name.removeprefix(self.prefix)
         return None if "/" in name else file_names.compiled(self.pattern, self.ignore_case).fullmatch(name)
+
+    def beside(self, feeds: Iterable["Feed"]) -> "Feed":
+        """This feed, with what it needs to know of those of the same prefix."""
+        others = [feed for feed in feeds if feed.prefix == self.prefix and feed.name != self.name]
+        known = [OtherFeed(name=feed.name, pattern=feed.pattern, ignore_case=feed.ignore_case) for feed in others]
+        return self.model_copy(update={"others": known})
+
+    def is_contested(self, object_name: str) -> bool:
+        """Whether another feed would take this file of the feed too. Neither does: one of them would reject it."""
+        name = object_name.removeprefix(self.prefix)
+        return any(file_names.compiled(other.pattern, other.ignore_case).fullmatch(name) for other in self.others)
 
     def file_date(self, object_name: str, delivered_at: datetime) -> date:
         """The date a file is filed under: the day that its name says, else the UTC date of its delivery.

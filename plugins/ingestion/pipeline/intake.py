@@ -31,8 +31,16 @@ class Rejection:
 
 
 def loadable(feed: Feed, names: list[str]) -> list[str]:
-    """Those of the object names that belong to the feed, in order. Folder markers and other feeds' files do not."""
-    return sorted(name for name in names if feed.match(name))
+    """Those of the object names that belong to the feed, in order.
+
+    Folder markers and other feeds' files do not, nor what another feed's pattern fits as well.
+    """
+    return sorted(name for name in names if feed.match(name) and not feed.is_contested(name))
+
+
+def contested(feed: Feed, names: list[str]) -> list[str]:
+    """Names that would be the feed's if no other feed's pattern fitted them as well, in order."""
+    return sorted(name for name in names if feed.match(name) and feed.is_contested(name))
 
 
 def unrecognised(feeds: list[Feed], names: list[str]) -> list[str]:

@@ -41,7 +41,7 @@ def test_what_a_manifest_freezes_is_read_back_as_the_same_feed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "returns"}, "parcels.yaml: name: no setting, a feed is named after its file"),
+        ({"name": "returns"}, "parcels.yaml: name: no setting of a feed, which is named after its file"),
         ({"keys": ["id"]}, "parcels.yaml: keys: Extra inputs are not permitted"),
         ({"key": ["nr"]}, "parcels.yaml: feed: key and order_by name columns of the feed; 'nr' is not one"),
         ({"order_by": "id"}, "parcels.yaml: feed: order_by must be a timestamp or date, id is a string"),

@@ -11,9 +11,9 @@ from importlib import import_module
 from airflow.listeners import hookimpl
 from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 
-# What dags/file_ingestion.py imports, with all that these import.
+# What dags/file_ingestion.py and dags/feeds_check.py import, with all that these import.
 MODULES = (
-    "ingestion.pipeline.feed_files",
+    "ingestion.pipeline.feed_check",
     "ingestion.pipeline.payload",
     "ingestion.pipeline.settings",
     "ingestion.tasks.archive",

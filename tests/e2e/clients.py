@@ -57,10 +57,9 @@ class Airflow(clients.Airflow):
         answer = self._client.get(path, params={"deserialize": True}).raise_for_status()
         return answer.json()["value"]
 
-    def trigger(self, logical_date: str | None = None, run_after: str | None = None, **conf: object) -> str:
-        """Start a manual run with these fields of its form, under no date and at once if none is given."""
-        order = {"logical_date": logical_date, "run_after": run_after, "conf": conf}
-        answer = self._client.post(f"/dags/{self.dag}/dagRuns", json=order)
+    def trigger(self, logical_date: str | None = None, **conf: object) -> str:
+        """Start a manual run with these fields of its form, under no date if none is given."""
+        answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": logical_date, "conf": conf})
         return answer.raise_for_status().json()["dag_run_id"]
 
     def backfill(self, first: str, last: str, max_active_runs: int) -> int:

@@ -4,8 +4,6 @@ One stack, one story: each test delivers into the state the one before left, as 
 must hold is computed by tests/oracle.py from everything delivered so far.
 """
 
-from datetime import UTC, datetime, timedelta
-
 import httpx
 import pytest
 from google.cloud.storage import Bucket
@@ -74,16 +72,6 @@ def test_a_manual_run_goes_first_while_a_live_run_waits(airflow: Airflow) -> Non
     assert (airflow.state(waiting), airflow.state(manual)) == ("success", "success")
     assert airflow.states(manual)["plan_batch"] == "skipped"
     assert wait_for("another live run waits", airflow.waiting_run) != waiting
-
-
-def test_a_manual_run_whose_time_has_not_come_holds_nothing_up(airflow: Airflow, live_bucket: Bucket) -> None:
-    waiting = wait_for("a live run waits", airflow.waiting_run)
-    later = airflow.trigger(run_after=(datetime.now(UTC) + timedelta(hours=2)).isoformat())
-    wait_for("the next live run waits", lambda: airflow.waiting_run() not in (None, waiting))
-    live_bucket.blob("source/order_tracking_2026_11_29.csv").upload_from_string("no header of this feed\n")
-    wait_for("its file is rejected", lambda: names(live_bucket, "rejected/order_tracking/2026-11-29/"))
-    assert airflow.state(later) == "queued"
-    airflow.mark_success(later)
 
 
 def test_a_manual_run_of_a_date_that_airflow_would_never_start_is_refused(airflow: Airflow) -> None:

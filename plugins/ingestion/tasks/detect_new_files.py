@@ -1,7 +1,6 @@
 """`detect_new_files`: wait until the bucket holds a file of the feed, without a worker slot."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -31,28 +30,21 @@ FAILED_LOOKS = 3
 # as many days as fit into one request (an address of 64 KB), and as many requests as a backfill could reach back.
 DAYS_PER_REQUEST = 1_000
 REQUESTS = 11
-# XCom of a run that made way: how many it did so for, and how many had been started by then.
-MADE_WAY = "made_way"
-# A queued run's time (`run_after`) is not to be had here. One that did not start when a live run made way for it gets
-# way again after this time, which costs an empty live run each time.
-ASK_AGAIN_AFTER = timedelta(minutes=10)
 
 
 class NewFilesTrigger(GCSPrefixBlobTrigger):
     """Look into the bucket every `poke_interval` seconds until files of the feed are there, which ends the task.
 
-    It is skipped when more runs of the DAG are queued than the `cannot_run` whose time has not come, or when `deadline`
-    (ISO time) has passed. When the bucket could not be listed several times in a row, the event's `message` is for the
-    task to fail with.
+    It is skipped when another run of the DAG is queued, or `deadline` (ISO time) has passed. When the bucket could not
+    be listed several times in a row, the event's `message` is for the task to fail with.
 
     The first two end the task from here: a worker would start only to say so. Airflow then asks for no
     `on_success_callback` and calls no listener, which this task has not. A failure goes through the worker: there it is
     an exception, with a try and a log of its own like any other.
     """
 
-    def __init__(self, feed: dict[str, Any], dag_id: str, deadline: str, cannot_run: int = 0, **kwargs: Any) -> None:
+    def __init__(self, feed: dict[str, Any], dag_id: str, deadline: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.cannot_run = cannot_run
         self.feed = feed
         self.dag_id = dag_id
         self.deadline = deadline
@@ -60,7 +52,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and arguments from which a triggerer makes this trigger again."""
         _, arguments = super().serialize()
-        own = {"feed": self.feed, "dag_id": self.dag_id, "deadline": self.deadline, "cannot_run": self.cannot_run}
+        own = {"feed": self.feed, "dag_id": self.dag_id, "deadline": self.deadline}
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments | own
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -71,7 +63,6 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
     async def _first_event(self, session: ClientSession) -> TriggerEvent:
         feed = Feed.model_validate(self.feed)
         failures = 0
-        self._ask_again = datetime.now(UTC) + ASK_AGAIN_AFTER
         bucket: Bucket | None = None
         while True:
             try:
@@ -94,11 +85,9 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         if matches:
             self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, matches)
             return TaskSuccessEvent(xcoms={BaseXCom.XCOM_RETURN_KEY: matches})
-        waiting = await sync_to_async(waiting_runs)(self.dag_id)
-        if waiting > (self.cannot_run if datetime.now(UTC) < self._ask_again else 0):
+        if await sync_to_async(another_run_waits)(self.dag_id):
             self.log.info("Another run of this DAG is queued; this one makes way for it")
-            started = await sync_to_async(started_runs)(self.dag_id)
-            return TaskSkippedEvent(xcoms={MADE_WAY: {"waiting": waiting, "started": started}})
+            return TaskSkippedEvent()
         if datetime.now(UTC) >= datetime.fromisoformat(self.deadline):
             self.log.info("No file came in this run's time; the next run goes on waiting")
             return TaskSkippedEvent()
@@ -147,7 +136,6 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
             raise AirflowSkipException(f"No file of this feed in gs://{self.bucket}/{self.prefix}")
         self.defer(
             trigger=NewFilesTrigger(
-                cannot_run=self._cannot_run(context),
                 feed=self.feed,
                 dag_id=self.dag_id,
                 deadline=(datetime.now(UTC) + self.max_wait).isoformat(),
@@ -161,21 +149,6 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
             # The trigger ends by itself; Airflow's own timeout fails the run without a retry.
             timeout=self.max_wait + timedelta(days=1),
         )
-
-    def _cannot_run(self, context: Context) -> int:
-        """How many queued runs cannot run yet, by the only sign a task has: the run before made way, and none started.
-
-        One that can is started before the next live run, for it was queued earlier.
-        """
-        # Without the map index Airflow gives those of all runs before, in no order; with it the latest.
-        made_way = context["ti"].xcom_pull(
-            task_ids=self.task_id, key=MADE_WAY, include_prior_dates=True, map_indexes=-1
-        )
-        if isinstance(made_way, str):
-            made_way = json.loads(made_way)  # Airflow 3.3 encodes what a trigger leaves once more than others' values
-        if made_way and started_runs(self.dag_id) == made_way["started"] + 1:  # this run alone
-            return int(made_way["waiting"])
-        return 0
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> NoReturn:
         """Fail: the trigger could not look. It ends the task by itself in all other cases."""
@@ -207,13 +180,8 @@ async def listed(bucket: Bucket, prefix: str) -> list[dict[str, Any]]:
             return items
 
 
-def started_runs(dag_id: str) -> int:
-    """How many runs of the DAG have been started so far."""
-    return RuntimeTaskInstance.get_dr_count(dag_id, states=["running", "success", "failed"])
-
-
-def waiting_runs(dag_id: str) -> int:
-    """How many manual runs of the DAG are queued. Backfill runs are queued too, but run beside this one."""
+def another_run_waits(dag_id: str) -> bool:
+    """Whether a manual run of the DAG is queued. Backfill runs are queued too, but run beside this one."""
     queued = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
     backfill = 0
     day = datetime.now(UTC).date()
@@ -224,10 +192,8 @@ def waiting_runs(dag_id: str) -> int:
         names = [f"backfill__{day}T00:00:00+00:00" for day in days]
         backfill += RuntimeTaskInstance.get_dr_count(dag_id, run_ids=names, states=["queued"])
         day = days[-1] - timedelta(days=1)
-    if backfill >= queued:
-        return 0
     # Counted once more: a backfill run that has started since would look like a manual one that still waits.
-    return max(0, min(queued, RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])) - backfill)
+    return backfill < queued and backfill < RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
 
 
 def unreachable(bucket: str, prefix: str, error: Exception) -> str:

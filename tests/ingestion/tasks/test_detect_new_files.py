@@ -4,7 +4,6 @@ Only the question whether another run is queued is answered here by the test: it
 """
 
 import asyncio
-import json
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,7 @@ from ingestion.pipeline import left_behind
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
 from ingestion.tasks import detect_new_files
-from ingestion.tasks.detect_new_files import NewFilesSensor, NewFilesTrigger, waiting_runs
+from ingestion.tasks.detect_new_files import NewFilesSensor, NewFilesTrigger, another_run_waits
 
 NAME = "source/order_tracking_2026_11_20.csv"
 LIMIT_SECONDS = 20
@@ -35,8 +34,7 @@ LIMIT_SECONDS = 20
 @pytest.fixture(autouse=True)
 def airflow(bucket_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection, and no other run queued."""
-    monkeypatch.setattr(detect_new_files, "waiting_runs", lambda dag_id: 0)
-    monkeypatch.setattr(detect_new_files, "started_runs", lambda dag_id: 41)
+    monkeypatch.setattr(detect_new_files, "another_run_waits", lambda dag_id: False)
 
 
 def new_sensor(feed: Feed, bucket: str) -> NewFilesSensor:
@@ -46,20 +44,16 @@ def new_sensor(feed: Feed, bucket: str) -> NewFilesSensor:
         )
 
 
-def run_of(run_type: str, made_way: dict[str, int] | None = None, **params: object) -> Context:
+def run_of(run_type: str, **params: object) -> Context:
     dag_run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 11, 20, tzinfo=UTC))
-    latest = {"task_ids": "detect_new_files", "key": "made_way", "include_prior_dates": True, "map_indexes": -1}
-    # As Airflow gives what a trigger left: encoded once more.
-    left = json.dumps(made_way) if made_way else None
-    instance = SimpleNamespace(xcom_pull=lambda **asked: left if asked == latest else pytest.fail(str(asked)))
-    return cast("Context", {"dag_run": dag_run, "params": params, "ti": instance})
+    return cast("Context", {"dag_run": dag_run, "params": params})
 
 
-def waiting_trigger(feed: Feed, bucket: str, made_way: dict[str, int] | None = None) -> NewFilesTrigger:
+def waiting_trigger(feed: Feed, bucket: str) -> NewFilesTrigger:
     """The trigger a scheduled run defers to, made again from what it serializes to, as a triggerer does."""
     task = new_sensor(feed, bucket)
     with pytest.raises(TaskDeferred) as deferred:
-        task.execute(run_of("scheduled", made_way))
+        task.execute(run_of("scheduled"))
     path, arguments = deferred.value.trigger.serialize()
     return import_string(path)(**arguments)
 
@@ -161,22 +155,22 @@ def test_a_waiting_run_makes_way_and_says_so(
     feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trigger = waiting_trigger(feed, bucket.name)
-    monkeypatch.setattr(detect_new_files, "waiting_runs", lambda dag_id: int(dag_id == "order_tracking"))
-    assert first_event(trigger) == TaskSkippedEvent(xcoms={"made_way": {"waiting": 1, "started": 41}})
+    monkeypatch.setattr(detect_new_files, "another_run_waits", lambda dag_id: dag_id == "order_tracking")
+    assert first_event(trigger) == TaskSkippedEvent()
     assert "this one makes way" in capsys.readouterr().out  # of Airflow's logger, which is not Python's
 
 
 @pytest.mark.parametrize(
     ("queued", "waits"),
     [
-        ([], 0),
-        (["backfill__2026-11-01T00:00:00+00:00", "backfill__2019-12-31T00:00:00+00:00"], 0),
-        (["backfill__2026-11-01T00:00:00+00:00", "manual__2026-11-20T00:00:00+00:00"], 1),
-        (["scheduled__2026-11-20T09:00:00+00:00", "manual__2026-11-20T00:00:00+00:00"], 2),
+        ([], False),
+        (["backfill__2026-11-01T00:00:00+00:00", "backfill__2019-12-31T00:00:00+00:00"], False),
+        (["backfill__2026-11-01T00:00:00+00:00", "manual__2026-11-20T00:00:00+00:00"], True),
+        (["scheduled__2026-11-20T09:00:00+00:00"], True),
     ],
 )
 def test_a_live_run_makes_way_for_all_but_backfill_runs(
-    queued: list[str], waits: int, monkeypatch: pytest.MonkeyPatch
+    queued: list[str], waits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With made-up counts; tests/e2e/test_side_by_side.py has Airflow's own."""
 
@@ -184,7 +178,7 @@ def test_a_live_run_makes_way_for_all_but_backfill_runs(
         return len(queued) if run_ids is None else len(set(queued) & set(run_ids))
 
     monkeypatch.setattr(detect_new_files.RuntimeTaskInstance, "get_dr_count", count)
-    assert waiting_runs("order_tracking") == waits
+    assert another_run_waits("order_tracking") is waits
 
 
 def test_a_backfill_run_that_starts_between_two_counts_is_no_manual_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,29 +191,7 @@ def test_a_backfill_run_that_starts_between_two_counts_is_no_manual_one(monkeypa
         return found
 
     monkeypatch.setattr(detect_new_files.RuntimeTaskInstance, "get_dr_count", count)
-    assert waiting_runs("order_tracking") == 0
-
-
-def test_a_live_run_makes_way_once_for_a_run_whose_time_has_not_come(
-    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run before made way for it and nothing but this run has started since; then another is asked for."""
-    monkeypatch.setattr(detect_new_files, "waiting_runs", lambda dag_id: 1)
-    trigger = waiting_trigger(feed, bucket.name, made_way={"waiting": 1, "started": 40})
-    event = first_event(
-        trigger, meanwhile=lambda: monkeypatch.setattr(detect_new_files, "waiting_runs", lambda dag_id: 2)
-    )
-    assert event == TaskSkippedEvent(xcoms={"made_way": {"waiting": 2, "started": 41}})
-
-
-@pytest.mark.parametrize(("started", "minutes"), [(40, 0), (39, 10)], ids=["later", "another run has started since"])
-def test_way_is_made_again(
-    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, started: int, minutes: int
-) -> None:
-    monkeypatch.setattr(detect_new_files, "waiting_runs", lambda dag_id: 1)
-    monkeypatch.setattr(detect_new_files, "ASK_AGAIN_AFTER", timedelta(minutes=minutes))
-    trigger = waiting_trigger(feed, bucket.name, made_way={"waiting": 1, "started": started})
-    assert isinstance(first_event(trigger), TaskSkippedEvent)
+    assert another_run_waits("order_tracking") is False
 
 
 def test_a_bucket_that_is_gone_fails_the_task_and_says_which(

@@ -23,7 +23,7 @@ _POSITION_BITS = 33
 class Layout:
     """What the records of a file hold: the names of their fields, the header's texts, and its place among them."""
 
-    fields: tuple[str, ...]
+    field_names: tuple[str, ...]
     header: tuple[str, ...]
     header_record: int
 
@@ -53,16 +53,16 @@ def read_files(
 
     `file_per_partition` tells that Spark gives each file a partition of its own, in which `_record` needs no sorting.
     """
-    fields = [sf.col(quoted(name)) for name in layout.fields]
+    fields = [sf.col(quoted(name)) for name in layout.field_names]
     rows = (_parse if feed.csv.multiline else _parse_lines)(spark, feed, layout, files)
-    absent = [column.name for column in feed.columns if column.name not in layout.fields]
+    absent = [column.name for column in feed.columns if column.name not in layout.field_names]
     # Without multiLine Spark cuts a large file into several partitions.
     in_partition = feed.csv.multiline and (file_per_partition or len(files) == 1)
     position = sf.col("_id").bitwiseAND(sf.lit((1 << _POSITION_BITS) - 1)) if in_partition else _position_in_file()
     file_of = _file_facts(files)
     rows = rows.select(
         *fields[:-1],
-        _without_carriage_return(fields[-1]).alias(layout.fields[-1]),
+        _without_carriage_return(fields[-1]).alias(layout.field_names[-1]),
         sf.rtrim(sf.col(CORRUPT), sf.lit("\r\n")).alias(CORRUPT),
         file_of["delivered_at"].alias("_delivered_at"),
         file_of["object"].alias("_source_file"),
@@ -77,7 +77,7 @@ def read_files(
 
 def _parse(spark: SparkSession, feed: Feed, layout: Layout, files: list[SourceFile]) -> DataFrame:
     """The fields of each record, `_corrupt_record`, `_id`, which rises within a file, and `_file`, its `_metadata`."""
-    names = (*layout.fields, CORRUPT)
+    names = (*layout.field_names, CORRUPT)
     schema = StructType([StructField(name, StringType()) for name in names])
     options = _csv_options(feed, files) | {
         # The header is read as a record, which shows for free whether it is the one plan_batch saw.
@@ -101,14 +101,14 @@ def _parse_lines(spark: SparkSession, feed: Feed, layout: Layout, files: list[So
     lines = spark.read.option("lineSep", "\n").text([file.input for file in files])
     line = sf.regexp_replace(sf.rtrim(sf.col("value"), sf.lit("\r")), "^\ufeff", "")
     lines = lines.where(~_is_blank(line, feed)).select(line.alias("_line"), "_metadata")
-    schema = ", ".join(f"{quoted(name)} STRING" for name in (*layout.fields, CORRUPT))
+    schema = ", ".join(f"{quoted(name)} STRING" for name in (*layout.field_names, CORRUPT))
     options = {name: str(value) for name, value in _csv_options(feed, files).items()}
     rows = lines.withColumn("_row", sf.from_csv("_line", schema, options)).select(
-        *(sf.col(f"_row.{quoted(name)}") for name in layout.fields),
+        *(sf.col(f"_row.{quoted(name)}") for name in layout.field_names),
         sf.coalesce(sf.col(f"_row.{CORRUPT}"), _unclosed(sf.col("_line"), feed)).alias(CORRUPT),
         "_metadata",
     )
-    return _without_ignored(rows, feed, layout).select(*layout.fields, CORRUPT, *_place())
+    return _without_ignored(rows, feed, layout).select(*layout.field_names, CORRUPT, *_place())
 
 
 def _unclosed(line: Column, feed: Feed) -> Column:
@@ -127,7 +127,7 @@ def _without_ignored(records: DataFrame, feed: Feed, layout: Layout) -> DataFram
     """The records that do not begin with a text that marks comments or totals."""
     if not feed.csv.ignore_lines:
         return records
-    first = sf.coalesce(sf.col(quoted(layout.fields[0])), sf.lit(""))
+    first = sf.coalesce(sf.col(quoted(layout.field_names[0])), sf.lit(""))
     return records.where(~any_of([first.startswith(text) for text in feed.csv.ignore_lines]))
 
 
@@ -182,6 +182,6 @@ def _is_header(feed: Feed, layout: Layout) -> Column:
     """Whether the fields of a row are those of the header, apart from case and blanks around them."""
     same = [
         sf.lower(trimmed(sf.col(quoted(name)))).eqNullSafe(sf.lower(sf.lit(text or None).cast("string")))
-        for name, text in zip(layout.fields, layout.header, strict=True)
+        for name, text in zip(layout.field_names, layout.header, strict=True)
     ]
     return all_of([sf.col(CORRUPT).isNull(), *same])

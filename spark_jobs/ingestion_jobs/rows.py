@@ -25,7 +25,7 @@ def typed_rows(records: DataFrame, feed: Feed, layout: Layout) -> DataFrame:
     """
     values = [_value(column, feed).alias(_named(column.name)) for column in feed.columns]
     names = [column.name for column in feed.columns]
-    texts = dict.fromkeys((*names, *layout.fields))
+    texts = dict.fromkeys((*names, *layout.field_names))
     row = sf.struct(*(quoted(name) for name in (*texts, *map(_named, names), CORRUPT, "_record", "_delivered_at")))
     judged = sf.transform(sf.when(_is_odd(feed), sf.array(row)), lambda row: _judged(row, feed, layout))
     bad = sf.filter(judged, lambda row: sf.size(row["reasons"]) > 0)
@@ -99,7 +99,7 @@ def _judged(row: SparkColumn, feed: Feed, layout: Layout) -> SparkColumn:
 
     The fields of a broken record are not judged one by one: they are shifted, or belong to several rows.
     """
-    swallowed = swallowed_lines(feed, layout.fields, row, row[CORRUPT])
+    swallowed = swallowed_lines(feed, layout.field_names, row, row[CORRUPT])
     broken = sf.array_compact(
         sf.array(
             sf.when(row[CORRUPT].isNotNull(), BROKEN_RECORD),

@@ -44,8 +44,8 @@ def settings_in(examples: list[Example]) -> dict[type[BaseModel], set[str]]:
 @pytest.mark.parametrize("model", [Feed, Column, Csv, Limits])
 def test_each_setting_is_shown(model: type[BaseModel]) -> None:
     shown = settings_in(read_examples(REFERENCE))[model]
-    # The name of a feed is that of its file.
-    assert set(model.model_fields) - shown - ({"name"} if model is Feed else set()) == set()
+    # The name of a feed is that of its file, and the others are those beside it.
+    assert set(model.model_fields) - shown - ({"name", "others"} if model is Feed else set()) == set()
 
 
 def test_each_type_and_each_way_to_be_refused_is_told() -> None:

@@ -67,4 +67,6 @@ def test_every_sample_is_delivered() -> None:
 def test_every_expected_file_has_rows() -> None:
     for path in (demo.SAMPLES / "expected").glob("*.csv"):
         with path.open(newline="") as file:
-            assert list(csv.DictReader(file))
+            rows = list(csv.DictReader(file))
+        assert rows
+        assert all(None not in row and None not in row.values() for row in rows), f"{path.name}: a row of other columns"

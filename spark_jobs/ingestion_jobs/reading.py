@@ -71,7 +71,7 @@ def read_files(
     )
     of_rows = sf.col("_record") > 0
     if layout.header:
-        of_rows |= (sf.col("_record") == 0) & ~_is_header(feed, layout)
+        of_rows |= (sf.col("_record") == 0) & ~_is_header(layout)
     return rows.where(of_rows).select("*", *(sf.lit(None).cast("string").alias(name) for name in absent))
 
 
@@ -116,10 +116,9 @@ def _unclosed(line: Column, feed: Feed) -> Column:
     quote, escape = feed.csv.quote, feed.csv.escape
     if not quote:
         return sf.lit(None).cast("string")
-    if escape != quote:
-        line = sf.regexp_replace(line, f"\\Q{escape}\\E.", "")
-    quotes = sf.length(sf.regexp_replace(line, f"[^\\Q{quote}\\E]", ""))
-    opens_one = line.rlike(f"(^|\\Q{feed.csv.delimiter}\\E)\\Q{quote}\\E")
+    unescaped = line if escape == quote else sf.regexp_replace(line, f"\\Q{escape}\\E.", "")
+    quotes = sf.length(sf.regexp_replace(unescaped, f"[^\\Q{quote}\\E]", ""))
+    opens_one = unescaped.rlike(f"(^|\\Q{feed.csv.delimiter}\\E)\\Q{quote}\\E")
     return sf.when(opens_one & (quotes % 2 == 1), line)
 
 
@@ -178,7 +177,7 @@ def _without_carriage_return(text: Column) -> Column:
     return sf.nullif(sf.rtrim(text, sf.lit("\r")), sf.lit(""))
 
 
-def _is_header(feed: Feed, layout: Layout) -> Column:
+def _is_header(layout: Layout) -> Column:
     """Whether the fields of a row are those of the header, apart from case and blanks around them."""
     same = [
         sf.lower(trimmed(sf.col(quoted(name)))).eqNullSafe(sf.lower(sf.lit(text or None).cast("string")))

@@ -9,10 +9,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion.pipeline import intake, manifest
+from ingestion.pipeline.candidates import Candidate
 from ingestion.pipeline.feed_files import load_feed
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.headers import Header, header
 from ingestion.pipeline.intake import HEAD_BYTES, Rejection, StoredObject
+from ingestion.pipeline.planning import planned_file
 from ingestion_jobs.manifest import parse_manifest
 from ingestion_jobs.reading import files_by_layout, read_files
 from ingestion_jobs.rows import typed_rows
@@ -57,20 +59,8 @@ def _stored(name: str, size: int) -> StoredObject:
 
 def _manifest(feed: Feed, stored: StoredObject, found: Header, path: Path) -> dict[str, object]:
     """As plan_batch writes it, so that the models of the plugin are held against those of the jobs."""
-    file = manifest.BatchFile(
-        object=stored.name,
-        generation=stored.generation,
-        date=DELIVERED_AT.date(),
-        delivered_at=stored.created,
-        size=stored.size,
-        crc32c=stored.crc32c,
-        md5=stored.md5,
-        columns=found.columns,
-        header=found.texts,
-        header_record=found.record,
-        input=str(path),
-        archive="archive/parcels",
-    )
+    candidate = Candidate(stored, stored.name, stored.generation, stored.created, DELIVERED_AT.date())
+    file = planned_file(feed, candidate, DELIVERED_AT.date(), found, str(path))
     written = manifest.Manifest(
         batch_id="example",
         dag_id=feed.name,

@@ -121,7 +121,7 @@ class Feed(Strict):
     @classmethod
     def _where_others_deliver(cls, value: str) -> str:
         if value.startswith(PREFIXES_OF_OURS):
-            raise ValueError(f"{value} is where the pipeline keeps its own files; {', '.join(PREFIXES_OF_OURS)} are")
+            raise ValueError(f"{value} is where the pipeline keeps its own files: deliver to another folder")
         return value
 
     @field_validator("pattern")

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
@@ -9,7 +10,7 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline import storage
 from ingestion.pipeline.candidates import Candidate, of_days, rejected_before, waiting
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.headers import header
+from ingestion.pipeline.headers import Header, header
 from ingestion.pipeline.intake import Rejection, StoredObject
 from ingestion.pipeline.manifest import (
     BatchFile,
@@ -129,20 +130,25 @@ def _pin(
     name = f"{batch_prefix(feed, batch_id)}input/{number:05d}{suffix}"
     if not storage.copy(bucket, stored, name):
         return _gone(bucket, stored)
+    return planned_file(feed, candidate, day, found, f"gs://{bucket.name}/{name}")
+
+
+def planned_file(feed: Feed, candidate: Candidate, day: date, found: Header, pinned: str) -> BatchFile:
+    """The manifest entry of an accepted file, which is read from its pinned copy."""
     return BatchFile(
         object=candidate.object,
         generation=candidate.generation,
         date=day,
         delivered_at=candidate.delivered_at,
-        size=stored.size,
-        crc32c=stored.crc32c,
-        md5=stored.md5,
+        size=candidate.stored.size,
+        crc32c=candidate.stored.crc32c,
+        md5=candidate.stored.md5,
         columns=found.columns,
         header=found.texts,
         header_record=found.record,
-        input=f"gs://{bucket.name}/{name}",
+        input=pinned,
         archive=final_name("archive", feed, day, candidate.object, candidate.generation),
-        from_rejected=stored.name if candidate.was_rejected else None,
+        from_rejected=candidate.stored.name if candidate.was_rejected else None,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -11,15 +11,17 @@ import numpy as np
 import polars as pl
 
 KEY, ORDER_BY = "tracking_num", "last_update_timestamp"
-COLUMNS = (
-    "order_num",
-    KEY,
-    "pck_recieved_date",
-    "package_deliver_date",
-    "status",
-    "address",
-    ORDER_BY,
-)
+# Each column with its type in SQL.
+TYPES = {
+    "order_num": "string",
+    KEY: "string",
+    "pck_recieved_date": "date",
+    "package_deliver_date": "date",
+    "status": "string",
+    "address": "string",
+    ORDER_BY: "timestamp",
+}
+COLUMNS = tuple(TYPES)
 DELIVERED_AT = "2026-11-20T10:14:58Z"
 Keys = Literal["recent", "scattered"]
 
@@ -32,6 +34,7 @@ _STATUSES = ("Ordered", "Packed", "In Transit", "Out for Delivery", "Delivered")
 _STREETS = ("Elm Street", "Mill Lane", "Park Avenue", "Station Road", "High Street", "Church Walk", "Victoria Terrace")
 _TOWNS = ("Leeds", "York", "Hull", "Bradford", "Sheffield", "Harrogate", "Ripon", "Wakefield", "Scarborough")
 _COMMA_SHARE = 0.1  # of addresses that hold a comma, and so stand in quotes
+_FURTHER_TYPES = ("string", "bigint", "decimal(12,2)", "date")  # of the columns that wide files have beside these
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,13 @@ class Batch:
         return sum(file.stat().st_size for file in self.files)
 
 
-def target_parts(rows: int, files: int) -> list[pl.DataFrame]:
+def types_of(width: int) -> dict[str, str]:
+    """The columns of files that are so many columns wide, with their types in SQL."""
+    further = enumerate(islice(cycle(_FURTHER_TYPES), width - len(TYPES)), start=len(TYPES) + 1)
+    return TYPES | {f"{type_.split('(')[0]}_{number:03}": type_ for number, type_ in further}
+
+
+def target_parts(rows: int, files: int, width: int) -> list[pl.DataFrame]:
     """The rows of a target, one frame for each file, ordered by key.
 
     Keys are the even numbers, so that a batch can bring new keys anywhere between them.
@@ -58,11 +67,11 @@ def target_parts(rows: int, files: int) -> list[pl.DataFrame]:
     parts = []
     for low, high in pairwise(bounds):
         seconds = generator.integers(0, _TARGET_DAYS * 86400, high - low)
-        parts.append(_rows(np.arange(low, high) * 2, _DAY_ZERO, seconds, generator))
+        parts.append(_rows(np.arange(low, high) * 2, _DAY_ZERO, seconds, generator, width))
     return parts
 
 
-def batch_rows(target_rows: int, target_files: int, rows: int, keys: Keys) -> pl.DataFrame:
+def batch_rows(target_rows: int, target_files: int, rows: int, keys: Keys, width: int) -> pl.DataFrame:
     """A delivery of which one half updates and the other half is new, all of it newer than the target, in no order.
 
     `recent` keys lie in the target's last file or beyond its end, as those of a daily file do where keys rise with
@@ -79,7 +88,7 @@ def batch_rows(target_rows: int, target_files: int, rows: int, keys: Keys) -> pl
     numbers = generator.permutation(np.concatenate([known, new]))
     # No two rows have the same time: every peer must then find the same newest one.
     seconds = -generator.permutation(rows)
-    return _rows(numbers, _NEWEST, seconds, generator)
+    return _rows(numbers, _NEWEST, seconds, generator, width)
 
 
 def stale_rows(batch: pl.DataFrame) -> pl.DataFrame:
@@ -99,7 +108,7 @@ def with_duplicates(batch: pl.DataFrame, share: float) -> pl.DataFrame:
 def bulk_rows(rows: int) -> pl.DataFrame:
     """Rows for staging alone, in the order of their keys."""
     generator = np.random.default_rng(_SEED + 2)
-    return _rows(np.arange(rows), _NEWEST, -generator.permutation(rows), generator)
+    return _rows(np.arange(rows), _NEWEST, -generator.permutation(rows), generator, len(COLUMNS))
 
 
 def write_batch(folder: Path, name: str, rows: pl.DataFrame, files: int = 1) -> Batch:
@@ -128,7 +137,9 @@ def _sample(generator: np.random.Generator, low: int, high: int, count: int) -> 
     return low + generator.choice(high - low, size=count, replace=False)
 
 
-def _rows(numbers: np.ndarray, start: datetime, seconds: np.ndarray, generator: np.random.Generator) -> pl.DataFrame:
+def _rows(
+    numbers: np.ndarray, start: datetime, seconds: np.ndarray, generator: np.random.Generator, width: int
+) -> pl.DataFrame:
     count = len(numbers)
     received = generator.integers(0, 300, count)
     frame = pl.DataFrame(
@@ -147,6 +158,7 @@ def _rows(numbers: np.ndarray, start: datetime, seconds: np.ndarray, generator: 
     )
     day = pl.lit(_DAY_ZERO.date())
     address = pl.concat_str("house", pl.lit(" "), "street", pl.when("comma").then(pl.lit(", ")).otherwise(pl.lit(" ")))
+    further = list(types_of(width).items())[len(TYPES) :]
     return frame.select(
         _numbered("ORD-", pl.col("number") // 3).alias("order_num"),
         _numbered("TRK-", pl.col("number")).alias(KEY),
@@ -157,7 +169,17 @@ def _rows(numbers: np.ndarray, start: datetime, seconds: np.ndarray, generator: 
         "status",
         pl.concat_str(address, "town").alias("address"),
         (pl.lit(start) + pl.duration(seconds="seconds")).cast(pl.Datetime("us")).alias(ORDER_BY),
+        *(_further(generator, name, type_, count) for name, type_ in further),
     )
+
+
+def _further(generator: np.random.Generator, name: str, type_: str, count: int) -> pl.Series:
+    if type_ == "string":
+        return _choice(generator, _STREETS, count).alias(name)
+    numbers = pl.Series(name, generator.integers(0, 40_000, count))
+    if type_ == "date":
+        return numbers.cast(pl.Int32).cast(pl.Date)
+    return (numbers / 100).cast(pl.Decimal(12, 2)) if type_.startswith("decimal") else numbers
 
 
 def _numbered(prefix: str, number: pl.Expr) -> pl.Expr:

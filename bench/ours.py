@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from bench.data import DELIVERED_AT, Batch
+from bench.data import DELIVERED_AT, KEY, ORDER_BY, Batch, types_of
 from bench.peer import Clock, Seconds, Staged
 from bench.server import Server
 from bench.spark_tables import insert_parts, restore, version_of
@@ -18,23 +18,7 @@ from ingestion_jobs.names import quoted, quoted_table, sql_string
 from ingestion_jobs.staging import stage
 from ingestion_jobs.tables import ensure_staging_tables, ensure_target_tables
 
-_FEED = {
-    "name": "order_tracking",
-    "columns": [
-        {"name": "order_num", "type": "string", "formats": []},
-        {"name": "tracking_num", "type": "string", "formats": []},
-        {"name": "pck_recieved_date", "type": "date", "formats": ["yyyy-MM-dd"]},
-        {"name": "package_deliver_date", "type": "date", "formats": ["yyyy-MM-dd"]},
-        {"name": "status", "type": "string", "formats": []},
-        {"name": "address", "type": "string", "formats": []},
-        {"name": "last_update_timestamp", "type": "timestamp", "formats": ["yyyy-MM-dd HH:mm:ss"]},
-    ],
-    "key": ["tracking_num"],
-    "order_by": "last_update_timestamp",
-    "time_zone": "UTC",
-    "csv": {"delimiter": ",", "multiline": True},
-    "max_future_skew_seconds": 86400,
-}
+_FORMATS = {"date": ["yyyy-MM-dd"], "timestamp": ["yyyy-MM-dd HH:mm:ss"]}
 # The lineage of rows that were there before, by type: whatever lineage the target's own definition asks for.
 _LINEAGE = {
     "string": "'source/first.csv'",
@@ -50,8 +34,9 @@ class Ours:
     name = "ours"
     why = "types, checks, quarantines, counts and logs every row; writes deletion vectors, so it copies no rows"
 
-    def __init__(self, server: Server, folder: Path, schema: str) -> None:
+    def __init__(self, server: Server, folder: Path, schema: str, width: int) -> None:
         self._server, self._folder, self._schema = server, folder, schema
+        self._feed = _feed(width)
         self._numbers = count(1)
         self._built = 0
         self._last = ""
@@ -129,24 +114,37 @@ class Ours:
             "version": 1,
             "batch_id": batch_id,
             "run_id": f"bench {number}",
-            "feed": _FEED,
+            "feed": self._feed,
             "tables": tables | {"log": f"{self._schema}.ingestion_log"},
-            "files": [_entry(batch, number, path) for number, path in enumerate(batch.files, start=1)],
+            "files": [self._entry(batch, number, path) for number, path in enumerate(batch.files, start=1)],
         }
         path = self._folder / f"{batch_id}.json"
         path.write_text(json.dumps(document))
         return str(path)
 
+    def _entry(self, batch: Batch, number: int, path: Path) -> dict[str, Any]:
+        return {
+            "object": f"source/{batch.name}_{number:03}.csv",
+            "generation": 1795342483000000 + number,
+            "date": "2026-11-20",
+            "delivered_at": DELIVERED_AT,
+            "size": path.stat().st_size,
+            "columns": [column["name"] for column in self._feed["columns"]],
+            "input": str(path),
+        }
 
-def _entry(batch: Batch, number: int, path: Path) -> dict[str, Any]:
+
+def _feed(width: int) -> dict[str, Any]:
     return {
-        "object": f"source/{batch.name}_{number:03}.csv",
-        "generation": 1795342483000000 + number,
-        "date": "2026-11-20",
-        "delivered_at": DELIVERED_AT,
-        "size": path.stat().st_size,
-        "columns": [column["name"] for column in _FEED["columns"]],
-        "input": str(path),
+        "name": "order_tracking",
+        "columns": [
+            {"name": name, "type": type_, "formats": _FORMATS.get(type_, [])} for name, type_ in types_of(width).items()
+        ],
+        "key": [KEY],
+        "order_by": ORDER_BY,
+        "time_zone": "UTC",
+        "csv": {"delimiter": ",", "multiline": True},
+        "max_future_skew_seconds": 86400,
     }
 
 

@@ -4,16 +4,12 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from bench.data import COLUMNS, KEY, ORDER_BY, Batch
+from bench.data import COLUMNS, KEY, ORDER_BY, Batch, types_of
 from bench.peer import Clock, Seconds, Staged
 from bench.server import Server
 from bench.spark_tables import insert_parts, restore, version_of
 from bench.target import Target
 
-SCHEMA = (
-    "order_num STRING, tracking_num STRING, pck_recieved_date DATE, package_deliver_date DATE, "
-    "status STRING, address STRING, last_update_timestamp TIMESTAMP"
-)
 # The options that quoted fields with commas, quotes and line ends need: the jobs read with the same.
 OPTIONS = {
     "header": "true",
@@ -26,10 +22,15 @@ OPTIONS = {
 }
 
 
-def typed_csv(spark: SparkSession, batch: Batch) -> DataFrame:
+def schema_of(width: int) -> str:
+    """The columns of files of that width, as Spark wants them."""
+    return ", ".join(f"{name} {type_}" for name, type_ in types_of(width).items())
+
+
+def typed_csv(spark: SparkSession, batch: Batch, schema: str) -> DataFrame:
     """The rows of a batch as bare Spark reads them."""
     spark.conf.set("spark.sql.session.timeZone", "UTC")
-    return spark.read.schema(SCHEMA).options(**OPTIONS).csv([str(file) for file in batch.files])
+    return spark.read.schema(schema).options(**OPTIONS).csv([str(file) for file in batch.files])
 
 
 class PlainSpark:
@@ -38,8 +39,8 @@ class PlainSpark:
     name = "plain Spark MERGE"
     why = "checks, counts and logs nothing, keeps no bad rows; rewrites every file that holds one of the keys"
 
-    def __init__(self, server: Server, schema: str) -> None:
-        self._server, self._schema = server, schema
+    def __init__(self, server: Server, schema: str, width: int) -> None:
+        self._server, self._schema, self._width = server, schema, width
         self._target, self._staging = f"{schema}.orders", f"{schema}.orders_staging"
         self._built = 0
 
@@ -53,8 +54,8 @@ class PlainSpark:
         with self._server.session() as spark:
             spark.sql(f"CREATE SCHEMA {self._schema}")
             for table in (self._target, self._staging):
-                spark.sql(f"CREATE TABLE {table} ({SCHEMA}) USING delta")
-            insert_parts(spark, self._target, COLUMNS, target)
+                spark.sql(f"CREATE TABLE {table} ({schema_of(self._width)}) USING delta")
+            insert_parts(spark, self._target, tuple(types_of(self._width)), target)
             self._built = version_of(spark, self._target)
 
     def reset(self) -> None:
@@ -67,7 +68,8 @@ class PlainSpark:
         clock = Clock()
         with self._server.session() as spark:
             with clock.step("stage"):
-                typed_csv(spark, batch).write.format("delta").mode("overwrite").saveAsTable(self._staging)
+                rows = typed_csv(spark, batch, schema_of(self._width))
+                rows.write.format("delta").mode("overwrite").saveAsTable(self._staging)
             self._merge(spark, clock)
         return clock.seconds
 
@@ -109,12 +111,12 @@ class BareSpark:
     def stage(self, batch: Batch) -> Staged:
         """Into a new table each time, made before the time runs."""
         self._number += 1
-        name = f"bare_{self._number}"
+        name, schema = f"bare_{self._number}", schema_of(len(COLUMNS))
         clock = Clock()
         with self._server.session() as spark:
-            spark.sql(f"CREATE TABLE {self._schema}.{name} ({SCHEMA}) USING delta")
+            spark.sql(f"CREATE TABLE {self._schema}.{name} ({schema}) USING delta")
         with self._server.session() as spark, clock.step("stage"):
-            typed_csv(spark, batch).write.format("delta").mode("append").saveAsTable(f"{self._schema}.{name}")
+            typed_csv(spark, batch, schema).write.format("delta").mode("append").saveAsTable(f"{self._schema}.{name}")
         return Staged(clock.seconds, self._server.lakehouse / f"{self._schema}.db" / name)
 
     def forget(self, staged: Staged) -> None:

@@ -69,6 +69,12 @@ def again(lab: Lab) -> Iterable[Case]:
     )
 
 
+def wide(lab: Lab) -> Iterable[Case]:
+    """Files of many columns: 500 of few rows, 80 of many."""
+    for of in lab.size.wide:
+        yield _merge(lab, f"wide {of.width}", f"files of {of.width} columns", of, "recent")
+
+
 SCENARIOS: dict[str, Callable[[Lab], Iterable[Case]]] = {
     "S1": daily,
     "S2": bulk,
@@ -76,6 +82,7 @@ SCENARIOS: dict[str, Callable[[Lab], Iterable[Case]]] = {
     "S3": recent,
     "S4": scattered,
     "S6": again,
+    "wide": wide,
 }
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Merge:
-    """A batch of `batch` rows into a target of `target` rows in `files` files ordered by key."""
+    """A batch of `batch` rows into a target of `target` rows in `files` files ordered by key, `width` columns each."""
 
     target: int
     files: int
     batch: int
+    width: int = 7
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Size:
     headline: Merge
     ordered: Merge  # S3 and S4
     again: Merge  # S6
+    wide: tuple[Merge, ...] = (Merge(1_000, 1, 1_000, 500), Merge(100_000, 1, 100_000, 80))
 
 
 TINY = Size(
@@ -37,6 +39,7 @@ TINY = Size(
     headline=Merge(5_000, 5, 1_000),
     ordered=Merge(6_000, 6, 1_000),
     again=Merge(4_000, 4, 500),
+    wide=(Merge(100, 1, 100, 20),),
 )
 SMALL = Size(
     name="small",

@@ -16,6 +16,7 @@ class Target:
 
     name: str
     rows: int
+    width: int
     files: tuple[Path, ...]
     content: Content
 
@@ -24,10 +25,10 @@ class Target:
         return (pl.read_parquet(file).drop("_n") for file in self.files)
 
 
-def make_target(folder: Path, rows: int, files: int) -> Target:
+def make_target(folder: Path, rows: int, files: int, width: int) -> Target:
     """Write the files of a target, with the number of each row as `_n`."""
-    name = f"t{rows}_{files}"
-    parts = target_parts(rows, files)
+    name = f"t{rows}_{files}_{width}"
+    parts = target_parts(rows, files, width)
     (folder / name).mkdir(parents=True)
     paths, first = [], 0
     for number, part in enumerate(parts):
@@ -35,4 +36,4 @@ def make_target(folder: Path, rows: int, files: int) -> Target:
         part.with_row_index("_n", offset=first).with_columns(pl.col("_n").cast(pl.Int64)).write_parquet(path)
         paths.append(path)
         first += part.height
-    return Target(name, rows, tuple(paths), content_of_parts(parts))
+    return Target(name, rows, width, tuple(paths), content_of_parts(parts))

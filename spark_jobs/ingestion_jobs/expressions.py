@@ -11,11 +11,3 @@ def any_of(conditions: Sequence[Column]) -> Column:
         return conditions[0]
     half = len(conditions) // 2
     return any_of(conditions[:half]) | any_of(conditions[half:])
-
-
-def all_of(conditions: Sequence[Column]) -> Column:
-    """Whether all of these conditions hold, of which there is at least one."""
-    if len(conditions) == 1:
-        return conditions[0]
-    half = len(conditions) // 2
-    return all_of(conditions[:half]) & all_of(conditions[half:])

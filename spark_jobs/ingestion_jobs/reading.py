@@ -7,7 +7,7 @@ from pyspark.sql import functions as sf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from ingestion_jobs.encodings import as_read, decoded, read_as
-from ingestion_jobs.expressions import all_of, any_of
+from ingestion_jobs.expressions import any_of
 from ingestion_jobs.manifest import Feed, Manifest, SourceFile
 from ingestion_jobs.names import quoted
 from ingestion_jobs.typing_rules import BLANKS, trimmed
@@ -178,9 +178,12 @@ def _without_carriage_return(text: Column) -> Column:
 
 
 def _is_header(layout: Layout) -> Column:
-    """Whether the fields of a row are those of the header, apart from case and blanks around them."""
-    same = [
-        sf.lower(trimmed(sf.col(quoted(name)))).eqNullSafe(sf.lower(sf.lit(text or None).cast("string")))
-        for name, text in zip(layout.field_names, layout.header, strict=True)
-    ]
-    return all_of([sf.col(CORRUPT).isNull(), *same])
+    """Whether the fields of a row are those of the header, apart from case and blanks around them.
+
+    As two arrays, for a comparison for each of hundreds of columns would take long to plan.
+    """
+    fields = sf.array(*(sf.col(quoted(name)) for name in layout.field_names))
+    found = sf.transform(fields, lambda text: sf.coalesce(sf.lower(trimmed(text)), sf.lit("")))
+    # plan_batch takes no header with NUL.
+    wanted = sf.split(sf.lower(sf.lit("\0".join(layout.header))), "\0")
+    return sf.col(CORRUPT).isNull() & (found == wanted)

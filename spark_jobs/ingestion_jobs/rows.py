@@ -106,7 +106,8 @@ def _judged(row: SparkColumn, feed: Feed, layout: Layout) -> SparkColumn:
             sf.when(swallowed > 0, sf.format_string("record: an unclosed quote took in %d more lines", swallowed)),
         )
     )
-    of_columns = sf.array_compact(sf.array(*(why for column in feed.columns for why in _reasons(column, row, feed))))
+    facts = sf.array(*(_facts(column, row, feed) for column in feed.columns))
+    of_columns = sf.flatten(sf.transform(facts, lambda fact: _reasons(fact, feed)))
     reasons = (
         sf.when(row["_record"] == 0, sf.array(sf.lit(HEADER_DIFFERS)))
         .when(sf.size(broken) > 0, broken)
@@ -117,43 +118,58 @@ def _judged(row: SparkColumn, feed: Feed, layout: Layout) -> SparkColumn:
     return sf.struct(reasons.alias("reasons"), raw.alias("raw"))
 
 
-def _reasons(column: Column, row: SparkColumn, feed: Feed) -> list[SparkColumn]:
-    """One expression per rule: the reason, or NULL where the rule holds."""
+def _facts(column: Column, row: SparkColumn, feed: Feed) -> SparkColumn:
+    """What the reasons of a column are told by: a struct, as the rules then stand in the plan once for all columns."""
     written, value = row[column.name], row[_named(column.name)]
-    text = without_nulls(written, column)
+    no, out_of_range = sf.lit(False), is_out_of_range(value, column)
+    is_unreadable = no if column.type == "string" else value.isNull()
+    is_ahead = value > _latest(row["_delivered_at"], feed) if _has_latest(column, feed) else no
+    return sf.struct(
+        sf.lit(column.name).alias("name"),
+        sf.lit(column.type).alias("type"),
+        sf.lit(column.name in _needed(feed)).alias("is_needed"),
+        written.alias("written"),
+        without_nulls(written, column).alias("text"),
+        (is_unreadable if out_of_range is None else is_unreadable | out_of_range).alias("is_unreadable"),
+        is_ahead.alias("is_ahead"),
+    )
+
+
+def _reasons(fact: SparkColumn, feed: Feed) -> SparkColumn:
+    """Array of the reasons why a row is bad for a column's sake, by rule."""
     encoding = feed.csv.encoding.upper() if feed.csv.encoding == "utf-8" else feed.csv.encoding
-    reasons = [sf.when(written.contains(UNDECODABLE), f"{column.name}: not {encoding}")]
-    if column.name in _needed(feed):
-        reasons.append(sf.when(trimmed(text).isNull(), f"{column.name}: missing"))
-        if feed.csv.quote:
-            # A stray quote beside a delimiter becomes part of the field: the row would be loaded under another key.
-            at_an_edge = rf"^\Q{feed.csv.quote}\E|\Q{feed.csv.quote}\E$"
-            reasons.append(sf.when(trimmed(text).rlike(at_an_edge), f"{column.name}: a stray quote"))
-        if column.type == "string":
-            reasons.append(sf.when(_has_invisible_edge(value), f"{column.name}: an invisible character at its edge"))
-    elif column.type == "string":
-        reasons += _reasons_of_free_text(column, text, feed)
-    if column.type != "string":
-        is_unreadable = trimmed(text).isNotNull() & value.isNull()
-        out_of_range = is_out_of_range(value, column)
-        if out_of_range is not None:
-            is_unreadable |= out_of_range
-        reasons.append(sf.when(is_unreadable, f"{column.name}: not a {column.type}"))
-    if _has_latest(column, feed):
-        reasons.append(sf.when(value > _latest(row["_delivered_at"], feed), f"{column.name}: in the future"))
-    return reasons
+    is_needed, is_string, text = fact["is_needed"], fact["type"] == "string", trimmed(fact["text"])
+    rules = [
+        (fact["written"].contains(UNDECODABLE), f"not {encoding}"),
+        (is_needed & text.isNull(), "missing"),
+        *_rules_of_quotes(is_needed, is_string, fact["text"], feed),
+        (is_needed & is_string & _has_invisible_edge(text), "an invisible character at its edge"),
+        (text.isNotNull() & fact["is_unreadable"], sf.concat(sf.lit("not a "), fact["type"])),
+        (fact["is_ahead"], "in the future"),
+    ]
+    reasons = (
+        sf.when(is_broken, sf.concat(fact["name"], sf.lit(": "), sf.lit(what) if isinstance(what, str) else what))
+        for is_broken, what in rules
+    )
+    return sf.array_compact(sf.array(*reasons))
 
 
-def _reasons_of_free_text(column: Column, text: SparkColumn, feed: Feed) -> list[SparkColumn]:
+def _rules_of_quotes(
+    is_needed: SparkColumn, is_string: SparkColumn, text: SparkColumn, feed: Feed
+) -> list[tuple[SparkColumn, str]]:
     """Quotes that did not quote: the parser keeps them in the text when they are not written as the feed says."""
     quote = feed.csv.quote
     if not quote:
         return []
+    # One beside a delimiter becomes part of the field: the row would be loaded under another key.
+    at_an_edge = rf"^\Q{quote}\E|\Q{quote}\E$"
     after_a_blank = rf"(?s)^[{BLANKS}]+\Q{quote}\E.*\Q{quote}\E[{BLANKS}]*$"
-    reasons = [sf.when(text.rlike(after_a_blank), f"{column.name}: a blank before its quote")]
+    is_free_text = ~is_needed & is_string
+    rules = [
+        (is_needed & trimmed(text).rlike(at_an_edge), "a stray quote"),
+        (is_free_text & text.rlike(after_a_blank), "a blank before its quote"),
+    ]
     if feed.csv.escape == quote:
-        escaped = sf.lit(f"\\{quote}")
-        reasons.append(
-            sf.when(text.startswith(quote) & text.contains(escaped), f"{column.name}: a quote after a backslash")
-        )
-    return reasons
+        has_escaped = text.startswith(quote) & text.contains(f"\\{quote}")
+        rules.append((is_free_text & has_escaped, "a quote after a backslash"))
+    return rules

@@ -21,10 +21,12 @@ from typing import Any
 
 import psutil
 
+from local.toolchain import java_command
 from tests.local.databricks.harness import FEW_BATCHES
 
 REPO = Path(__file__).resolve().parents[2]
 START_SECONDS = 400  # at the worst: beside other tests, on a machine whose processors others use too
+POSTGRES = "*/bin/postgres"  # of each version that Debian has installed
 WORKDIRS = {"ingestion-airflow": "/opt/airflow", "ingestion-stand-ins": "/opt/ingestion"}  # by image
 # Mounts a root folder with the programs of this machine, and goes into it. What is left then lives until its standard
 # input ends, which it does however the test ends, and takes all that runs in the room along.
@@ -44,7 +46,7 @@ mount -t proc proc "$root"/proc
 mount --rbind /dev "$root"/dev
 ip link set lo up
 echo ready
-exec chroot "$root" cat
+exec chroot "$root" /bin/cat
 """
 # What the entry point of the image `postgres` does before it starts the server.
 POSTGRES_ENTRYPOINT = r"""
@@ -190,7 +192,9 @@ class Containers:
         return [*room, *bare, "--bounding-set=-all", "--inh-caps=-all", *command]
 
     def _environment(self, environment: Mapping[str, str | None]) -> dict[str, str]:
-        folders = [REPO / ".venv" / "bin", REPO / ".local" / "bin", postgres_programs(), "/usr/bin", "/bin"]
+        # As the image has it on its PATH; by its real place, for the links to it may not be in the room.
+        java = Path(shutil.which(java_command()) or "").resolve().parent
+        folders = [REPO / ".venv" / "bin", REPO / ".local" / "bin", postgres_programs(), java, "/usr/bin", "/bin"]
         given = {name: value for name, value in environment.items() if value is not None}
         machine = {"PATH": os.pathsep.join(map(str, folders)), "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
         return machine | FEW_BATCHES | given
@@ -221,7 +225,6 @@ class Containers:
 @contextmanager
 def room_for(project: Mapping[str, Any], home: Path) -> Iterator[Containers]:
     """A room with the files of the images and none of the services yet. All that runs in it ends with it."""
-    assert shutil.which("ip"), "the services' network needs the program ip: apt-get install iproute2"
     room = home / "room"
     room.mkdir()
     # An address each, so that a server that listens on 127.0.0.1 alone is reached by none of the others.
@@ -294,6 +297,14 @@ def copied_files() -> list[tuple[Path, str]]:
 
 def postgres_programs() -> Path:
     """Where Debian's PostgreSQL server is, the newest if there are several."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    assert found, "the services need a PostgreSQL server: apt-get install postgresql"
-    return found[-1].parent
+    return max(Path("/usr/lib/postgresql").glob(POSTGRES), key=lambda path: int(path.parts[-3])).parent
+
+
+def what_is_missing() -> str:
+    """Why this machine cannot run the services, or nothing."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "namespaces for the services need root on Linux"
+    # .ci/run installs both.
+    if not shutil.which("ip") or not any(Path("/usr/lib/postgresql").glob(POSTGRES)):
+        return "the services need a PostgreSQL server and the program ip: apt-get install postgresql iproute2"
+    return ""

@@ -1,8 +1,6 @@
 """Each service of docker-compose.yml, run without Docker: one load, on a PostgreSQL server, from upload to archive."""
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +9,9 @@ import pytest
 from local import demo
 from tests import tables
 from tests.compose.conftest import Model, values
-from tests.compose.containers import Containers, room_for
+from tests.compose.containers import Containers, room_for, what_is_missing
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="namespaces for the services need root on Linux"
-)
+pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
 
 
 @pytest.fixture

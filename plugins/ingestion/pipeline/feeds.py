@@ -62,10 +62,21 @@ class Csv(Strict):
             raise ValueError("escape is for a quote in a quoted field, and quote is empty")
         if not self.multiline and self.encoding != "utf-8":
             raise ValueError(f"multiline: false is for files in utf-8, not {self.encoding}: leave it out")
+        for text in (self.delimiter, self.quote, self.escape or "", *self.ignore_lines):
+            if not _has_letters(self.encoding, text):
+                raise ValueError(f"{text!r} cannot stand in a file in {self.encoding}")
         for text in self.ignore_lines:
             if self.delimiter in text or (self.quote and self.quote in text):
                 raise ValueError(f"ignore_lines: {text!r} is compared with the first field: no delimiter, no quote")
         return self
+
+
+def _has_letters(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Limits(Strict):

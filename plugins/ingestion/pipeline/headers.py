@@ -2,10 +2,11 @@
 
 import codecs
 import csv
-import zlib
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Any
 
+from ingestion.pipeline import gzip_files
 from ingestion.pipeline.columns import BLANKS
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import HEAD_BYTES, Rejection, StoredObject
@@ -59,8 +60,8 @@ def header(feed: Feed, file: StoredObject, head: bytes) -> Header | Rejection:
         if not feed.csv.header:
             return Header([column.name for column in feed.columns], [], len(skipped) + NO_HEADER)
         rest = lines[feed.csv.skip_lines :]
-        while rest and _is_ignored(feed, rest[0]):
-            rest = rest[1:]
+        if feed.csv.ignore_lines:
+            rest = list(dropwhile(lambda line: not _is_record(feed, line), rest))
         texts = _first_record(feed, rest)
         return Header(_columns(feed, texts), texts, len(skipped))
     except _UnfitError as error:
@@ -78,7 +79,10 @@ def _text(feed: Feed, file: StoredObject, head: bytes) -> tuple[str, bool]:
         raise _UnfitError("compressed", f"it is stored with Content-Encoding: {encoding}; deliver it without")
     is_whole = len(head) == file.size
     if feed.compression == "gzip":
-        head, is_whole = _unpacked(head, is_whole)
+        try:
+            head, is_whole = gzip_files.unpacked_head(head, is_whole, HEAD_BYTES)
+        except gzip_files.DamagedError as error:
+            raise _UnfitError("compressed", f"the feed's files are gzip, and this one is not: {error}") from error
     elif kind := next((kind for magic, kind in COMPRESSED.items() if head.startswith(magic)), None):
         raise _UnfitError("compressed", f"the file is compressed ({kind}); deliver it as plain text")
     # Broken characters are a matter of single rows; in a header they make an unknown name.
@@ -95,15 +99,6 @@ def _codec(feed: Feed, head: bytes) -> str:
     if head.startswith(UTF_16_MARKS) and not encoding.startswith("utf-16"):
         raise _UnfitError("encoding", f"the file is in UTF-16, not in {encoding}")
     return "utf-8-sig" if encoding == "utf-8" else encoding
-
-
-def _unpacked(head: bytes, is_whole: bool) -> tuple[bytes, bool]:
-    gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        text = gzip.decompress(head, HEAD_BYTES)
-    except zlib.error as error:
-        raise _UnfitError("compressed", f"the feed's files are gzip, and this one is not: {error}") from error
-    return text, is_whole and gzip.eof
 
 
 def _lines(text: str, is_whole: bool) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import date
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
 
-from ingestion.pipeline import storage
+from ingestion.pipeline import gzip_files, storage
 from ingestion.pipeline.candidates import Candidate, of_days, rejected_before, waiting
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.headers import Header, header
@@ -123,6 +123,14 @@ def _pin(
     if head is None:
         return _gone(bucket, stored)
     found = day if isinstance(day, Rejection) else header(feed, stored, head)
+    if isinstance(found, Header) and feed.compression == "gzip":
+        try:
+            gzip_files.check_whole(storage.read_through(bucket, stored))
+        except gzip_files.DamagedError as damage:
+            # Spark would fail the batch, with all its other files.
+            found = Rejection("damaged", f"the file cannot be unpacked: {damage}; deliver it anew")
+        except NotFound:
+            return _gone(bucket, stored)
     if isinstance(day, Rejection) or isinstance(found, Rejection):
         return _reject(feed, candidate, found)
     # Spark tells by the name what is compressed.

@@ -16,7 +16,7 @@ from ingestion.pipeline.intake import HEAD_BYTES, StoredObject
 
 # google-cloud-storage retries only what it knows to be repeatable; each call below is, for it names a generation.
 RETRY = DEFAULT_RETRY.with_timeout(60)
-
+_PIECE = 4 * 1024 * 1024
 
 # What a refusal may be about, for the person who can do something.
 LIST_NEEDS = "The pipeline's account needs storage.objects.list on the bucket."
@@ -45,6 +45,12 @@ def list_objects(bucket: Bucket, prefix: str) -> list[StoredObject]:
         return [_stored(blob) for blob in bucket.client.list_blobs(bucket, prefix=prefix, delimiter="/", retry=RETRY)]
 
 
+def list_below(bucket: Bucket, prefix: str) -> list[StoredObject]:
+    """The live objects anywhere under a prefix."""
+    with _refusal(f"gs://{bucket.name}/{prefix} cannot be listed", LIST_NEEDS):
+        return [_stored(blob) for blob in bucket.client.list_blobs(bucket, prefix=prefix, retry=RETRY)]
+
+
 def list_between(bucket: Bucket, prefix: str, start: str, end: str) -> list[StoredObject]:
     """The live objects anywhere under a prefix whose names sort from `start` on and before `end`."""
     found = bucket.client.list_blobs(bucket, prefix=prefix, start_offset=start, end_offset=end, retry=RETRY)
@@ -70,6 +76,16 @@ def read_head(bucket: Bucket, source: StoredObject) -> bytes | None:
             return blob.download_as_bytes(start=0, end=HEAD_BYTES - 1, raw_download=True, retry=RETRY)
     except NotFound:
         return None
+
+
+def read_through(bucket: Bucket, source: StoredObject) -> Iterator[bytes]:
+    """All bytes of exactly this generation, in pieces. Raises google.api_core.exceptions.NotFound when it is gone."""
+    blob = bucket.blob(source.name, generation=source.generation)
+    with (
+        _refusal(f"{_generation(bucket, source.name, source.generation)} cannot be read", READ_NEEDS),
+        blob.open("rb", chunk_size=_PIECE, raw_download=True, retry=RETRY) as file,
+    ):
+        yield from iter(lambda: file.read(_PIECE), b"")
 
 
 def copy(bucket: Bucket, source: StoredObject, destination: str, metadata: dict[str, str] | None = None) -> bool:

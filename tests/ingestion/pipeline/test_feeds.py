@@ -73,6 +73,8 @@ def test_what_a_manifest_freezes_is_read_back_as_the_same_feed(tmp_path: Path) -
         ({"csv": {"delimiter": '"'}}, "parcels.yaml: csv: delimiter '\"' is the quote or the escape too"),
         ({"csv": {"delimiter": "\n"}}, "delimiter and quote cannot be a line break or NUL"),
         ({"csv": {"delimiter": "\0"}}, "delimiter and quote cannot be a line break or NUL"),
+        ({"csv": {"delimiter": "\u2021", "encoding": "iso-8859-1"}}, "'\u2021' cannot stand in a file in iso8859-1"),
+        ({"csv": {"ignore_lines": ["Σύνολο"], "encoding": "cp1252"}}, "'Σύνολο' cannot stand in a file in cp1252"),
         ({"csv": {"delimiter": "||"}}, "csv.delimiter: String should have at most 1 character"),
         ({"csv": {"encoding": "cp037"}}, "parcels.yaml: csv.encoding: cp037 cannot be read"),
         ({"csv": {"encoding": "shift_jis"}}, "parcels.yaml: csv.encoding: shift_jis cannot be read"),

@@ -168,6 +168,7 @@ def test_a_header_is_read_in_the_encoding_of_its_feed(feed: Feed, encoding: str)
         ({"skip_lines": 2}, f"#Report\n#\n{COLUMNS}", 2),
         ({"skip_lines": 1, "ignore_lines": ["#"]}, f"Report\n# a comment\n#\n{COLUMNS}", 1),
         ({"ignore_lines": ["#"]}, f'"# a comment"\n{COLUMNS}', 0),
+        ({"ignore_lines": ["#"]}, f"# a comment\n\n \r\n# another\n\n{COLUMNS}", 0),
     ],
 )
 def test_a_header_is_found_where_the_feed_says(feed: Feed, csv: dict[str, object], content: str, record: int) -> None:

@@ -1,5 +1,6 @@
 """Planning against a real bucket: what is pinned, from where, and what a reload takes."""
 
+import gzip
 import json
 from datetime import UTC, date, datetime
 
@@ -201,6 +202,18 @@ def test_a_file_archived_while_days_are_planned_is_not_left_out(
         planned(bucket, feed, "b2", november(20))
     (again,) = must_plan(bucket, feed, "b3", november(20)).files
     assert (again.object, again.generation) == (NAME, live.files[0].generation)
+
+
+def test_a_damaged_file_is_rejected_and_the_others_are_loaded(bucket: Bucket, feed: Feed) -> None:
+    zipped = feed.model_copy(update={"compression": "gzip"})
+    whole = gzip.compress(FIRST.encode())
+    put(bucket, NAME, whole)
+    put(bucket, NAME.replace("20.csv", "21.csv"), whole[:-1])
+    manifest = must_plan(bucket, zipped)
+    assert [file.object for file in manifest.files] == [NAME]
+    (rejected,) = manifest.rejected
+    assert (rejected.object, rejected.code) == (NAME.replace("20.csv", "21.csv"), "damaged")
+    assert rejected.reason == "the file cannot be unpacked: its end is missing; deliver it anew"
 
 
 def test_a_batch_whose_manifest_is_gone_says_what_to_do(bucket: Bucket, feed: Feed) -> None:

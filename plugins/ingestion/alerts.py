@@ -1,44 +1,81 @@
-"""Tell people: always in the log, and by e-mail where INGESTION_ALERT_EMAIL and `smtp_default` are set."""
+"""Tell people: always in the log, by e-mail to INGESTION_ALERT_EMAIL, and through INGESTION_ALERT_CHANNELS."""
 
 import logging
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Any
 
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
-from airflow.sdk import Context
+from airflow.sdk import BaseNotifier, Context
+from airflow.sdk.module_loading import import_string
 
-from ingestion.pipeline.settings import load_settings
+from ingestion.pipeline.settings import Channel, Settings, load_settings
 
 log = logging.getLogger(__name__)
+_WORD = re.compile(r"\{(?:subject|text|html)\}")
 
 
 def tell(context: Context, subject: str, lines: Sequence[str]) -> None:
-    """Send one message. A mail server that is down is logged as an error and changes no outcome."""
-    log.warning("%s\n%s", subject, "\n".join(lines))
-    recipients = load_settings(os.environ).alert_email
-    if not recipients:
-        return
-    body = "<br>".join(escape(line) for line in lines)
-    try:
-        SmtpNotifier(to=recipients, subject=subject, html_content=body).notify(context)
-    except Exception:  # any fault of the mail server; the data is safe and the task's own outcome must stand
-        log.exception("The message above could not be mailed to %s", ", ".join(recipients))
+    """Send one message. A channel that is down is logged as an error and changes no outcome."""
+    text = "\n".join(lines)
+    log.warning("%s\n%s", subject, text)
+    for name, channel in _channels(load_settings(os.environ)):
+        try:
+            notifier(channel, subject, text).notify(context)
+        except Exception:  # any fault of a channel; the data is safe and the task's own outcome must stand
+            log.exception("The message above could not be sent by %s", name)
+
+
+def _channels(settings: Settings) -> Iterator[tuple[str, Channel]]:
+    """Each with what to call it in a log, where its arguments may be secret."""
+    if settings.alert_email:
+        mail = f"{SmtpNotifier.__module__}.{SmtpNotifier.__name__}"
+        arguments = {"to": settings.alert_email, "subject": "{subject}", "html_content": "{html}"}
+        yield f"mail to {', '.join(settings.alert_email)}", Channel(notifier=mail, **arguments)
+    for channel in settings.alert_channels:
+        yield channel.notifier, channel
+
+
+def notifier(channel: Channel, subject: str, text: str) -> BaseNotifier:
+    """The notifier of a channel, filled in with a message."""
+    html = "<br>".join(escape(line) for line in text.split("\n"))
+    words = {"{subject}": subject, "{text}": text, "{html}": html}
+    arguments = {name: _filled(value, words) for name, value in (channel.model_extra or {}).items()}
+    return import_string(channel.notifier)(**arguments)
+
+
+def _filled(value: Any, words: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {name: _filled(item, words) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, words) for item in value]
+    if isinstance(value, str):
+        # One pass: a message may hold such a word itself.
+        return _WORD.sub(lambda word: words[word[0]], value)
+    return value
 
 
 def run_failed(context: Context) -> None:
-    """DAG-level callback of a failed run."""
-    dag_run = context["dag_run"]
-    limit = context["dag"].max_consecutive_failed_dag_runs
-    what_next = (
-        f"After {limit} failed runs in a row the DAG is paused; mend the cause, then unpause it."
-        if dag_run.run_type != "backfill"
-        else "The backfill goes on with its other days: cancel it in the UI, or run it by `airflow dags backfill`, "
-        "which stops by itself."
-    )
+    """DAG-level callback of a failed run.
+
+    It uses what Airflow gives in any case: for a run that failed without a task there is no `dag_run` in the context.
+    """
+    dag, run_id = context["dag"], context["run_id"]
+    limit = dag.max_consecutive_failed_dag_runs
+    if run_id.startswith("backfill__"):
+        what_next = (
+            "The backfill goes on with its other days: cancel it in the UI, or run it by `airflow dags backfill`, "
+            "which stops by itself."
+        )
+    elif limit:
+        what_next = f"After {limit} failed runs in a row the DAG is paused; mend the cause, then unpause it."
+    else:
+        what_next = "The DAG goes on with its next run."
     tell(
         context,
-        f"{dag_run.dag_id}: run {dag_run.run_id} failed",
+        f"{dag.dag_id}: run {run_id} failed",
         [
             f"Reason: {context.get('reason', 'see the log of the failed task')}.",
             f"No file is lost: what was not merged stays in the bucket. {what_next}",

@@ -11,7 +11,7 @@ from importlib import import_module
 from airflow.listeners import hookimpl
 from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 
-# What dags/file_ingestion.py and dags/feeds_check.py import, with all that these import.
+# What the files of dags/ import, with all that these import.
 MODULES = (
     "ingestion.pipeline.feed_check",
     "ingestion.pipeline.payload",
@@ -21,6 +21,7 @@ MODULES = (
     "ingestion.tasks.merge",
     "ingestion.tasks.plan_batch",
     "ingestion.tasks.stage",
+    "ingestion.tasks.watch",
 )
 
 

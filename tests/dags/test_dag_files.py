@@ -36,11 +36,13 @@ def parse_one(folder: Path) -> DAG:
     return bag.dags["order_tracking"]
 
 
-def test_every_feed_has_a_dag_of_its_name(dags: Path) -> None:
+def test_every_feed_has_a_dag_of_its_name_and_one_looks_after_all(dags: Path) -> None:
     bag = parse(dags)
     assert bag.import_errors == {}
-    assert set(bag.dags) == {path.stem for path in (dags / "feeds").glob("*.yaml")}
-    assert sorted(bag.dags) == ["order_tracking", "parcel_invoices", "user_activity"]
+    assert set(bag.dags) == {*(path.stem for path in (dags / "feeds").glob("*.yaml")), "ingestion_watch"}
+    assert sorted(bag.dags) == ["ingestion_watch", "order_tracking", "parcel_invoices", "user_activity"]
+    (watch,) = bag.dags["ingestion_watch"].tasks
+    assert [feed["name"] for feed in watch.feeds] == ["order_tracking", "parcel_invoices", "user_activity"]
 
 
 def stock(operator: type) -> str:
@@ -97,7 +99,7 @@ def test_the_docstring_is_the_runbook(dags: Path) -> None:
 def test_a_wrong_feed_is_an_import_error_and_leaves_the_others_alone(dags: Path) -> None:
     (dags / "feeds/broken.yaml").write_text("description: no columns\npattern: x\n")
     bag = parse(dags)
-    assert sorted(bag.dags) == ["order_tracking", "parcel_invoices", "user_activity"]
+    assert sorted(bag.dags) == ["ingestion_watch", "order_tracking", "parcel_invoices", "user_activity"]
     ((file, message),) = bag.import_errors.items()
     assert Path(file).name == "feeds_check.py"
     assert "broken.yaml: columns: Field required" in message
@@ -106,7 +108,8 @@ def test_a_wrong_feed_is_an_import_error_and_leaves_the_others_alone(dags: Path)
 def test_a_new_feed_needs_only_its_yaml(dags: Path) -> None:
     text = (dags / "feeds/order_tracking.yaml").read_text()
     (dags / "feeds/returns.yaml").write_text(text.replace("order_tracking_", "returns_"))
-    assert sorted(parse(dags).dags) == ["order_tracking", "parcel_invoices", "returns", "user_activity"]
+    everyone = ["ingestion_watch", "order_tracking", "parcel_invoices", "returns", "user_activity"]
+    assert sorted(parse(dags).dags) == everyone
 
 
 @pytest.mark.parametrize("only", [None, "orders", "orders_returns"])
@@ -120,7 +123,7 @@ def test_feeds_that_overlap_are_an_import_error_and_both_go_on_knowing_of_each_o
     if only:  # as a task parses the file
         monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", only)
     bag = parse(dags)
-    everyone = ["order_tracking", "orders", "orders_returns", "parcel_invoices", "user_activity"]
+    everyone = ["ingestion_watch", "order_tracking", "orders", "orders_returns", "parcel_invoices", "user_activity"]
     assert sorted(bag.dags) == ([only] if only else everyone)
     ((file, message),) = bag.import_errors.items()
     assert Path(file).name == "feeds_check.py"
@@ -133,8 +136,9 @@ def test_feeds_that_overlap_are_an_import_error_and_both_go_on_knowing_of_each_o
 
 def test_a_wrong_setting_is_an_import_error_that_names_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGESTION_COMPUTE", "large")
-    ((_, message),) = parse(dags).import_errors.items()
-    assert "INGESTION_COMPUTE: neither `serverless` nor JSON" in message
+    errors = parse(dags).import_errors
+    assert {Path(file).name for file in errors} == {"file_ingestion.py", "ingestion_watch.py"}
+    assert all("INGESTION_COMPUTE: neither `serverless` nor JSON" in message for message in errors.values())
 
 
 def test_a_cron_line_replaces_the_timetable(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:

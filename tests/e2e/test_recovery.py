@@ -1,6 +1,6 @@
 """A dead dependency under a running Airflow: bounded tries, a paused DAG, every file still there; then all is loaded.
 
-Shares the stack and its story with test_pipeline.py; both tests are about one file, and leave the DAG running and
+Shares the stack and its story with test_pipeline.py; all tests are about one file, and leave the DAG running and
 `source/` empty.
 """
 
@@ -93,6 +93,20 @@ def test_a_wrong_token_fails_three_runs_pauses_the_dag_and_loses_no_file(
     last_words = airflow.log(DAG, failed[0], stage)
     assert "token" in last_words.lower(), last_words
     assert names(live_bucket, "source/") == [refused.object]
+
+
+def test_the_watch_tells_of_the_pause_once(stack: Stack, airflow: Airflow, refused: Delivery) -> None:
+    assert refused.object
+    watch = Airflow(stack.home, "ingestion_watch")
+    logs = []
+    for _ in range(2):
+        run = watch.trigger()
+        wait_for("the watch has looked", lambda run=run: watch.state(run) in ENDED)
+        text = f"DAG {airflow.dag} is paused: no file of the feed is loaded until it is unpaused."
+        assert text in watch.returned(run, "watch")
+        logs.append(watch.log(watch.dag, run, watch.tasks(watch.dag, run)["watch"]))
+    # The first look may have been that of a run by itself.
+    assert "thing(s) need a look" not in logs[1]
 
 
 def test_a_spark_server_killed_under_a_run_fails_the_try_and_the_next_loads_the_file(

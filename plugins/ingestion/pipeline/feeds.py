@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -118,6 +118,10 @@ class Feed(Strict):
     csv: Csv = Field(default=Csv(), description="how the text of a file is cut into records and fields")
     max_future_skew_seconds: int = Field(default=86400, ge=0, description="of order_by against the delivery time")
     bad_row_share: float = Field(default=0.0, ge=0, le=1, description="of a batch, above which people are alerted")
+    expected_by: Annotated[str, StringConstraints(pattern=r"^\d{2}:[0-5]\d$")] | None = Field(
+        default=None,
+        description="time of day, in time_zone, by which a day's file is due; 33:00 is 9:00 of the next day",
+    )
     limits: Limits = Field(default=Limits(), description="what one batch takes at most; the rest waits for the next")
     others: list[OtherFeed] = Field(default_factory=list, description="filled in by `beside`, not by the YAML")
 
@@ -215,6 +219,21 @@ class Feed(Strict):
         match = self.match(object_name)
         day = None if match is None else file_names.day_of(match)
         return delivered_at.date() if day is None else day
+
+    def due(self, day: date) -> datetime:
+        """When a file of that day is due. Only for a feed that has `expected_by`."""
+        return datetime.combine(day, time(0), ZoneInfo(self.time_zone)) + self._expected_after
+
+    def newest_day_due(self, now: datetime) -> date:
+        """The newest day whose file is due by now. Only for a feed that has `expected_by`."""
+        # Without the zone, so that the clock of the wall counts, as in `due`.
+        wall = now.astimezone(ZoneInfo(self.time_zone)).replace(tzinfo=None)
+        return (wall - self._expected_after).date()
+
+    @property
+    def _expected_after(self) -> timedelta:
+        hours, minutes = (self.expected_by or "00:00").split(":")
+        return timedelta(hours=int(hours), minutes=int(minutes))
 
     @property
     def max_future_skew(self) -> timedelta:

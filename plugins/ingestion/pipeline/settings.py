@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 PREFIX = "INGESTION_"
@@ -12,6 +12,17 @@ PREFIX = "INGESTION_"
 
 class SettingsError(ValueError):
     """A variable that is missing, unknown or wrong. The message names it."""
+
+
+class Channel(BaseModel):
+    """A way to tell people: a notifier of Airflow or a provider, by its import path, and the arguments it takes.
+
+    In its arguments `{subject}` and `{text}` stand for those of a message.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    notifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
 
 
 class Settings(BaseModel):
@@ -39,7 +50,14 @@ class Settings(BaseModel):
     run_timeout_seconds: int = Field(default=7200, gt=0, description="after which Databricks ends a run")
     retry_seconds: float = Field(default=60, gt=0, description="before the first retry of a task; doubles from there")
     max_wait_seconds: int = Field(default=86400, gt=0, description="age at which a waiting run ends")
+    tell_after_seconds: int = Field(
+        default=3600, gt=0, description="so long an object may lie in a feed's prefix before people are told"
+    )
     alert_email: list[str] = Field(default=[], description="comma-separated; through the connection `smtp_default`")
+
+    alert_channels: list[Channel] = Field(
+        default=[], description='JSON list of notifiers: `[{"notifier": "<import path>", "<argument>": "{text}"}]`'
+    )
 
     @field_validator("compute", mode="before")
     @classmethod
@@ -66,6 +84,14 @@ class Settings(BaseModel):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("alert_channels", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from error
 
     @model_validator(mode="after")
     def _one_source_of_scripts(self) -> "Settings":

@@ -33,6 +33,12 @@ def test_values_are_typed() -> None:
         (JOBS | {"INGESTION_POLL_SECONDS": "soon"}, "INGESTION_POLL_SECONDS: Input should be a valid number"),
         (JOBS | {"INGESTION_RUN_WAIT_SECONDS": "-1"}, "INGESTION_RUN_WAIT_SECONDS: Input should be greater"),
         (JOBS | {"INGESTION_COMPUTE": "big"}, "INGESTION_COMPUTE: neither `serverless` nor JSON"),
+        (JOBS | {"INGESTION_ALERT_CHANNELS": "slack"}, "INGESTION_ALERT_CHANNELS: not JSON"),
+        (JOBS | {"INGESTION_ALERT_CHANNELS": '[{"text": "x"}]'}, "INGESTION_ALERT_CHANNELS: Field required"),
+        (
+            JOBS | {"INGESTION_ALERT_CHANNELS": '[{"notifier": "Slack"}]'},
+            "INGESTION_ALERT_CHANNELS: String should match",
+        ),
         (JOBS | {"INGESTION_COMPUTE": "{}"}, "INGESTION_COMPUTE: exactly one of"),
         (
             JOBS | {"INGESTION_COMPUTE": '{"new_cluster": {}, "existing_cluster_id": "1"}'},

@@ -1,0 +1,114 @@
+"""What people are told, and through which channels."""
+
+import json
+import logging
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+from airflow.providers.smtp.hooks.smtp import SmtpHook
+from airflow.sdk import DAG, BaseHook, BaseNotifier, Context
+
+from ingestion import alerts
+
+
+class Webhook(BaseNotifier):
+    """A notifier as providers have them: its address comes from a connection."""
+
+    def __init__(self, *, conn_id: str, body: dict[str, Any]) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self.body = body
+
+    def notify(self, context: Context) -> None:
+        httpx.post(BaseHook.get_connection(self.conn_id).get_uri().split("?")[0], json=self.body).raise_for_status()
+
+
+@pytest.fixture
+def posted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What comes to a webhook on this machine, whose address is in the connection `hook`."""
+    bodies: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared/ingestion/spark_jobs")
+    yield bodies
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def channel(**arguments: object) -> dict[str, object]:
+    return {"notifier": f"{__name__}.Webhook", "conn_id": "hook"} | arguments
+
+
+def test_a_message_goes_through_every_channel_though_one_is_down(
+    posted: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    channels = [
+        channel(conn_id="nowhere", body={"secret": "s3cret"}),
+        {"notifier": "no.such.Notifier"},
+        channel(body={"title": "{subject}", "blocks": [{"text": "*{subject}*: {text}"}], "level": 1}),
+    ]
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", "http://127.0.0.1:9/")
+    monkeypatch.setenv("INGESTION_ALERT_CHANNELS", json.dumps(channels))
+    with caplog.at_level(logging.WARNING):
+        alerts.tell({}, "a {text} subject", ["first <line>", "{{ second }} {subject}"])
+    text = "first <line>\n{{ second }} {subject}"
+    assert posted == [{"title": "a {text} subject", "blocks": [{"text": f"*a {{text}} subject*: {text}"}], "level": 1}]
+    told = [record.getMessage() for record in caplog.records if record.name == alerts.__name__]
+    assert told == [
+        f"a {{text}} subject\n{text}",
+        f"The message above could not be sent by {__name__}.Webhook",
+        "The message above could not be sent by no.such.Notifier",
+    ]
+    assert "s3cret" not in caplog.text
+
+
+def test_a_mail_holds_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the hook only the sending is replaced: what a mail server is sent is the provider's own matter."""
+    mails: list[dict[str, Any]] = []
+    monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared/ingestion/spark_jobs")
+    monkeypatch.setenv("INGESTION_ALERT_EMAIL", "a@example.com, b@example.com")
+    monkeypatch.setattr(SmtpHook, "__enter__", lambda self: self)
+    monkeypatch.setattr(SmtpHook, "from_email", "sender@example.com")
+    monkeypatch.setattr(SmtpHook, "send_email_smtp", lambda self, **mail: mails.append(mail))
+    alerts.tell({}, "subject", ["first <line>", "second"])
+    (mail,) = mails
+    assert mail["to"] == ["a@example.com", "b@example.com"]
+    assert (mail["subject"], mail["html_content"]) == ("subject", "first &lt;line&gt;<br>second")
+
+
+@pytest.mark.parametrize(
+    ("run_id", "limit", "says"),
+    [
+        ("scheduled__2026-11-20T10:00:00+00:00", 3, "After 3 failed runs in a row the DAG is paused"),
+        ("manual__2026-11-20T10:00:00+00:00", 3, "After 3 failed runs in a row the DAG is paused"),
+        ("backfill__2026-11-20T00:00:00+00:00", 3, "The backfill goes on with its other days"),
+        ("scheduled__2026-11-20T10:00:00+00:00", 0, "The DAG goes on with its next run"),
+    ],
+)
+def test_a_failed_run_is_told_also_where_airflow_knows_only_its_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, run_id: str, limit: int, says: str
+) -> None:
+    monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared/ingestion/spark_jobs")
+    dag = DAG("order_tracking", max_consecutive_failed_dag_runs=limit)
+    with caplog.at_level(logging.WARNING):
+        alerts.run_failed({"dag": dag, "run_id": run_id, "reason": "timed_out"})
+    assert f"order_tracking: run {run_id} failed" in caplog.text
+    assert "Reason: timed_out." in caplog.text
+    assert says in caplog.text

@@ -21,6 +21,9 @@ for those of its dates. What is accepted now is loaded and moves to `archive/`; 
 **To rebuild the tables** (dropped or emptied): trigger a run with all days, or backfill them. If the type of a column,
 the key or `order_by` has changed, first drop `{table}` and `{table}_staging`.
 
+**When a task is tried again and again**, a service is down: bucket, Databricks or the network between. It is waited for
+with pauses of up to half an hour, for some hours, and needs no help afterwards. Any other failure is tried three times.
+
 **When a run is red**, nothing is lost: files stay in `{prefix}` until they are merged. Read the failed task's log, mend
 the cause and clear the task.
 
@@ -71,6 +74,7 @@ from ingestion.runs.timetable import FileArrivalTimetable
 from ingestion.tasks.archive import ArchiveFilesOperator
 from ingestion.tasks.detect_new_files import NewFilesSensor
 from ingestion.tasks.merge import MERGED_BATCH, MergeBatchOperator
+from ingestion.tasks.patience import LONGEST_PAUSE, RETRIES, WaitOutages
 from ingestion.tasks.plan_batch import PlanBatchOperator
 from ingestion.tasks.stage import StageBatchOperator
 
@@ -95,9 +99,12 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
         on_failure_callback=alerts.run_failed,
         params=trigger_form.form_fields(feed.prefix),
         default_args={
-            "retries": 2,
+            "retries": RETRIES,
+            "retry_policy": WaitOutages(timedelta(seconds=settings.retry_seconds)),
+            # Of a task whose process was killed, which asks no policy.
             "retry_delay": timedelta(seconds=settings.retry_seconds),
             "retry_exponential_backoff": True,
+            "max_retry_delay": LONGEST_PAUSE,
         },
         tags=["ingestion"],
         auto_register=False,

@@ -24,6 +24,7 @@ from ingestion import alerts
 from ingestion.pipeline.feed_files import feed_files, load_feeds
 from ingestion.pipeline.settings import load_settings
 from ingestion.pipeline.watching import TOLD
+from ingestion.tasks.patience import RETRIES, WaitOutages
 from ingestion.tasks.watch import WatchOperator
 
 DAG_ID = "ingestion_watch"
@@ -43,12 +44,10 @@ if get_parsing_context().dag_id in (None, DAG_ID):
         catchup=False,
         max_active_runs=1,
         on_failure_callback=alerts.run_failed,
-        # An outage is waited out, for some hours: a run that failed each quarter of an hour would tell each time.
+        # An outage is waited out: a run that failed each quarter of an hour would tell each time.
         default_args={
-            "retries": 10,
-            "retry_delay": timedelta(seconds=settings.retry_seconds),
-            "retry_exponential_backoff": True,
-            "max_retry_delay": timedelta(minutes=30),
+            "retries": RETRIES,
+            "retry_policy": WaitOutages(timedelta(seconds=settings.retry_seconds)),
         },
         tags=["ingestion"],
     ):

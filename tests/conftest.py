@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from google.cloud.storage import Bucket
 
@@ -29,15 +30,20 @@ STACK_START_SECONDS = 300
 
 
 def pytest_configure() -> None:
-    """Have temporary files in a place of this checkout's own.
+    """Have temporary files in a place of this run's own.
 
     Whenever pytest starts it closes the usual place to other users. Where the tests run as root, one of them is the
-    database of a stack that tests of another checkout have started.
+    database of a stack that other tests have started. What is left of runs that are over is kept until the next one.
     """
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ:  # a worker has that of its run
+        return
     checkout = hashlib.sha256(str(REPO).encode()).hexdigest()[:6]
-    folder = Path(tempfile.gettempdir()) / f"tests-{checkout}"  # short: the path of a socket is limited
-    folder.mkdir(exist_ok=True)
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+    mine = Path(tempfile.gettempdir()) / f"tests-{checkout}-{os.getpid()}"  # short: the path of a socket is limited
+    for folder in mine.parent.glob(f"tests-{checkout}-*"):
+        if not psutil.pid_exists(int(folder.name.rpartition("-")[2])):
+            shutil.rmtree(folder, ignore_errors=True)
+    mine.mkdir(exist_ok=True)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(mine)
 
 
 @pytest.hookimpl(tryfirst=True)  # the groups are read by a hook of the same name

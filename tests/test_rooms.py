@@ -17,12 +17,16 @@ AIRFLOW = ("airflow", "pendulum")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dags": ("airflow.sdk", "ingestion.alerts", "ingestion.pipeline", "ingestion.runs", "ingestion.tasks"),
     "plugins/ingestion/pipeline": ("google.api_core", "google.cloud.storage", "pydantic", "pydantic_core", "yaml"),
-    # aiohttp, asgiref and gcloud are what the provider's own trigger is written with.
+    # aiohttp, asgiref and gcloud are what the provider's own trigger is written with; the others raise errors.
     "plugins/ingestion/tasks": (
         *AIRFLOW,
         "aiohttp",
         "asgiref",
         "gcloud",
+        "google.api_core",
+        "google.auth",
+        "requests",
+        "tenacity",
         "ingestion.alerts",
         "ingestion.pipeline",
         "ingestion.runs",

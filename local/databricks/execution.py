@@ -54,7 +54,8 @@ class Execution:
         """Run the script in a process of its own, which is gone when this returns or is cancelled."""
         python_task = run.submitted(task).spark_python_task
         if not script.is_file():
-            return internal_error(f"Cannot read the python file {python_task.python_file}: there is no file {script}")
+            message = f"Cannot read the python file {python_task.python_file}: there is no file {script}"
+            return internal_error(message, "RESOURCE_NOT_FOUND")
         cwd = self._scratch / str(task.run_id)
         cwd.mkdir(parents=True)
         runner = Runner.start(self._engine)

@@ -32,6 +32,7 @@ class State(BaseModel):
             "INTERNAL_ERROR",
             "DRIVER_ERROR",
             "REPOSITORY_CHECKOUT_FAILED",
+            "RESOURCE_NOT_FOUND",
         ]
         | None
     ) = None
@@ -72,7 +73,10 @@ def timed_out(seconds: int) -> State:
 
 
 def internal_error(
-    message: str, code: Literal["INTERNAL_ERROR", "DRIVER_ERROR", "REPOSITORY_CHECKOUT_FAILED"] = "INTERNAL_ERROR"
+    message: str,
+    code: Literal[
+        "INTERNAL_ERROR", "DRIVER_ERROR", "REPOSITORY_CHECKOUT_FAILED", "RESOURCE_NOT_FOUND"
+    ] = "INTERNAL_ERROR",
 ) -> State:
     """The state of a run that ended for a reason outside its script."""
     return State(life_cycle="INTERNAL_ERROR", result="FAILED", message=message, code=code)

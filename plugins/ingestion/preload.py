@@ -19,6 +19,7 @@ MODULES = (
     "ingestion.tasks.archive",
     "ingestion.tasks.detect_new_files",
     "ingestion.tasks.merge",
+    "ingestion.tasks.patience",
     "ingestion.tasks.plan_batch",
     "ingestion.tasks.stage",
     "ingestion.tasks.watch",

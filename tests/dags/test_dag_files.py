@@ -9,6 +9,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from ingestion.pipeline.feeds import Feed
+from ingestion.tasks.patience import RETRIES, WaitOutages
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -71,8 +72,8 @@ def test_structure(dags: Path) -> None:
 def test_limits_that_keep_runs_serial_and_failures_bounded(dags: Path) -> None:
     dag = parse_one(dags)
     assert (dag.max_active_runs, dag.catchup, dag.max_consecutive_failed_dag_runs) == (1, False, 3)
-    assert {task.retries for task in dag.tasks} == {2}
-    assert all(task.retry_exponential_backoff for task in dag.tasks)
+    assert {task.retries for task in dag.tasks} == {RETRIES}
+    assert all(isinstance(task.retry_policy, WaitOutages) for task in dag.tasks)
     assert {task.task_id: task.max_active_tis_per_dag for task in dag.tasks if task.max_active_tis_per_dag} == {
         "stage": 1,
         "merge": 1,

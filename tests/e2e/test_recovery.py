@@ -121,5 +121,20 @@ def test_a_spark_server_killed_under_a_run_fails_the_try_and_the_next_loads_the_
     assert_target(lakehouse, deliveries)
 
 
+def test_an_outage_of_databricks_is_waited_out_by_one_run_and_pauses_nothing(
+    stack: Stack, airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
+) -> None:
+    wait_for("a live run waits", airflow.waiting_run)
+    with held_supervisor(stack):
+        kill(stack, "databricks")
+        text = FIRST_DAY.replace("2026-11-20", "2026-11-22")
+        delivery = deliveries.put("order_tracking_2026_11_14.csv", text)
+        run = wait_for("stage runs", lambda: airflow.newest_run("stage", "running", "up_for_retry"))
+        wait_for("more tries than a mistake has", lambda: airflow.tasks(DAG, run)["stage"]["try_number"] > TRIES)
+    assert wait_until_archived(airflow, live_bucket, delivery) == run
+    assert not airflow.paused()
+    assert_target(lakehouse, deliveries)
+
+
 def _component(stack: Stack, name: str) -> str:
     return next(found.state for found in stack.state.components if found.name == name)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.transfers.gcs_to_gcs import GCSToGCSOperator
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion import alerts
 from ingestion.pipeline.archiving import archive
@@ -34,14 +34,14 @@ class ArchiveFilesOperator(GCSToGCSOperator):
     def execute(self, context: Context) -> list[str]:
         """Archive the batch and return the URIs of what was archived and rejected.
 
-        Raises AirflowException, with nothing moved, for a batch with files that `merge` did not merge: the state of a
-        task says so only as long as nobody cleared plan_batch alone or marked merge as success.
+        Raises AirflowFailException, with nothing moved, for a batch with files that `merge` did not merge: the state of
+        a task says so only as long as nobody cleared plan_batch alone or marked merge as success.
         """
         hook = GCSHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=self.impersonation_chain)
         bucket = hook.get_conn().bucket(self.source_bucket)
         manifest = read_manifest(bucket, Feed.model_validate(self.feed), self.batch_id)
         if manifest.files and self.merged_batch_id != self.batch_id:
-            raise AirflowException(
+            raise AirflowFailException(
                 f"Batch {self.batch_id} was not merged by this run (merge did batch {self.merged_batch_id or 'none'}), "
                 "so nothing was moved: clear stage with all tasks after it."
             )

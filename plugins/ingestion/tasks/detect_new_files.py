@@ -23,6 +23,7 @@ from ingestion.pipeline.intake import loadable
 from ingestion.pipeline.left_behind import notes_prefix, settled
 from ingestion.pipeline.storage import LIST_NEEDS, BucketRefusedError
 from ingestion.runs.trigger_form import request_of
+from ingestion.tasks.patience import OutageError, is_outage
 
 # A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
 FAILED_LOOKS = 3
@@ -36,7 +37,8 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
     """Look into the bucket every `poke_interval` seconds until files of the feed are there, which ends the task.
 
     It is skipped when another run of the DAG is queued, or `deadline` (ISO time) has passed. When the bucket could not
-    be listed several times in a row, the event's `message` is for the task to fail with.
+    be listed several times in a row, the event's `message` is for the task to fail with, and `is_outage` says whether
+    that may end by itself.
 
     The first two end the task from here: a worker would start only to say so. Airflow then asks for no
     `on_success_callback` and calls no listener, which this task has not. A failure goes through the worker: there it is
@@ -74,7 +76,8 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
                 failures += 1
                 self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
                 if failures == FAILED_LOOKS:
-                    return TriggerEvent({"message": unreachable(self.bucket, self.prefix, error)})
+                    message = unreachable(self.bucket, self.prefix, error)
+                    return TriggerEvent({"message": message, "is_outage": is_outage(error)})
             else:
                 failures = 0
                 if event:
@@ -152,7 +155,7 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> NoReturn:
         """Fail: the trigger could not look. It ends the task by itself in all other cases."""
-        raise AirflowException(event["message"])
+        raise (OutageError if event["is_outage"] else AirflowException)(event["message"])
 
 
 async def new_files(bucket: Bucket, feed: Feed) -> list[str]:

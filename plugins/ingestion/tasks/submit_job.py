@@ -11,7 +11,11 @@ from airflow.providers.databricks.operators.databricks import DatabricksSubmitRu
 from airflow.providers.databricks.utils.databricks import extract_failed_task_errors
 from airflow.sdk import Context
 
+from ingestion.tasks.patience import OutageError, is_outage
+
 RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
+# Types of a run's termination, in Jobs API 2.2, that are nobody's mistake.
+PLATFORM_FAULTS = ("INTERNAL_ERROR", "CLOUD_FAILURE")
 # More finished runs of one step of one batch than anybody clears by hand.
 MAX_SUBMISSIONS = 100
 # Between two looks at a run from its worker: at first this, later a share of the time waited so far, so that a long
@@ -101,11 +105,21 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
         """Fail with the job's own words, or return its counts. Missing counts change no outcome."""
         state = RunState.from_json(event["run_state"])
         if not state.is_successful:
-            raise AirflowException(_failure(self.task_id, state, event))
+            kind = OutageError if self._is_fault_of_platform(event["run_id"]) else AirflowException
+            raise kind(_failure(self.task_id, state, event))
         self._counts = self._result(event["run_id"])
         if self._counts:
             self.log.info("Counts: %s", self._counts)
         return self._counts
+
+    def _is_fault_of_platform(self, run_id: int) -> bool:
+        """Whether the run ended for Databricks' own reasons, as the loss of its cluster, and not for the job's."""
+        try:
+            status = self._hook.get_run(run_id).get("status", {})
+        except AirflowException as error:
+            self.log.warning("It cannot be asked why the run failed: %r", error)
+            return is_outage(error)
+        return status.get("termination_details", {}).get("type") in PLATFORM_FAULTS
 
     def _result(self, run_id: int) -> dict[str, Any] | None:
         try:

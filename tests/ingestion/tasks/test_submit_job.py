@@ -10,6 +10,7 @@ import pytest
 import requests
 from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 
+from ingestion.tasks.patience import OutageError, is_outage
 from ingestion.tasks.submit_job import SubmitJobOperator
 from tests.ingestion.tasks.conftest import printing
 from tests.local.databricks.harness import Service, payload, wait_for
@@ -75,6 +76,20 @@ def test_a_failed_run_fails_the_task_in_the_words_of_the_job(service: Service, w
     ) as told:
         execute(operator, new_context())
     assert told.value.__context__ is None  # no story of a deferral around it
+    assert not is_outage(told.value)
+
+
+def test_a_run_that_was_lost_with_its_process_is_an_outage_and_a_script_that_is_not_there_is_none(
+    service: Service,
+) -> None:
+    lost = job(service, "import os; os.kill(os.getpid(), 9)", "lost")
+    with pytest.raises(OutageError, match="stage failed on Databricks"):
+        execute(lost, new_context())
+    nowhere = job(service, "", "nowhere")
+    nowhere.json["tasks"][0]["spark_python_task"]["python_file"] += ".gone"
+    with pytest.raises(AirflowException, match="Cannot read the python file") as told:
+        execute(nowhere, new_context())
+    assert not is_outage(told.value)
 
 
 @pytest.mark.parametrize("wait_seconds", [0, 0.1])

@@ -85,10 +85,10 @@ def test_a_run_that_was_lost_with_its_process_is_an_outage_and_a_script_that_is_
     lost = job(service, "import os; os.kill(os.getpid(), 9)", "lost")
     with pytest.raises(OutageError, match="stage failed on Databricks"):
         execute(lost, new_context())
-    nowhere = job(service, "", "nowhere")
-    nowhere.json["tasks"][0]["spark_python_task"]["python_file"] += ".gone"
+    gone = job(service, "", "gone")
+    gone.json["tasks"][0]["spark_python_task"]["python_file"] += ".not"
     with pytest.raises(AirflowException, match="Cannot read the python file") as told:
-        execute(nowhere, new_context())
+        execute(gone, new_context())
     assert not is_outage(told.value)
 
 

@@ -103,11 +103,11 @@ def _missing(
 
 
 def days_to_check(feed: Feed, now: datetime, told: Silences) -> list[date]:
-    """The newest day whose file is due, and those before it that were told missing some days ago."""
+    """The newest day whose file is due, and those that were told missing and are not forgotten."""
     newest = feed.newest_day_due(now)
     mine = f"{_MISSING} {feed.name} "
     days = {date.fromisoformat(key.removeprefix(mine)) for key in told if key.startswith(mine)}
-    return sorted({newest, *(day for day in days if newest - day < timedelta(days=REMEMBERED_DAYS))})
+    return sorted({newest, *days})
 
 
 def is_forgotten(key: str, now: datetime) -> bool:

@@ -132,9 +132,9 @@ def test_a_file_has_come_wherever_it_is_now(bucket: Bucket, feed: Feed, name: st
 def test_a_day_that_was_told_is_asked_for_again_for_a_week(bucket: Bucket, feed: Feed) -> None:
     feed = expecting(feed, "09:00")
     told = {f"missing order_tracking 2026-11-{day}": "" for day in (13, 14, 18)} | {"missing returns 2026-11-17": ""}
-    assert days_to_check(feed, NOON, told) == [date(2026, 11, day) for day in (14, 18, 20)]
+    assert days_to_check(feed, NOON, told) == [date(2026, 11, day) for day in (13, 14, 18, 20)]
     put(bucket, "archive/order_tracking/2026-11-18/x.1.csv", FIRST)
-    assert sorted(missing(bucket, feed, told=told)) == [f"missing order_tracking 2026-11-{day}" for day in (14, 20)]
+    assert sorted(missing(bucket, feed, told=told)) == [f"missing order_tracking 2026-11-{day}" for day in (13, 14, 20)]
 
 
 def test_only_a_missing_day_of_long_ago_is_forgotten() -> None:

@@ -84,8 +84,8 @@ MERGED_BATCH_ID = f"{{{{ ti.xcom_pull(task_ids='merge', key='{MERGED_BATCH}') or
 MANIFEST = "{{ ti.xcom_pull(task_ids='plan_batch', key='manifest') }}"
 
 
-def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
-    """The pipeline of one feed."""
+def ingestion_dag(feed: Feed, feed_file: Path, settings: Settings) -> DAG:
+    """The pipeline of one feed, which `feed_file` defines."""
     table = f"{settings.schema_name}.{feed.name}"
     with DAG(
         dag_id=feed.name,
@@ -95,6 +95,8 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
+        # A run may wait for a day: with the code of when it began, a fix would miss the next file.
+        disable_bundle_versioning=True,
         max_consecutive_failed_dag_runs=FAILED_RUNS_BEFORE_PAUSE,
         on_failure_callback=alerts.run_failed,
         params=trigger_form.form_fields(feed.prefix),
@@ -112,6 +114,7 @@ def ingestion_dag(feed: Feed, settings: Settings) -> DAG:
         detect_new_files = NewFilesSensor(
             task_id="detect_new_files",
             feed=feed,
+            feed_file=feed_file,
             bucket=settings.bucket,
             poke_interval=settings.poll_seconds,
             max_wait=timedelta(seconds=settings.max_wait_seconds),
@@ -166,7 +169,7 @@ def runbook(feed: Feed, settings: Settings) -> str:
 
 # feeds_check.py raises what is wrong with a file: an error raised here would make every DAG of this file stale.
 usable, _ = load_feeds(feed_files(Path(__file__).parent / "feeds"))
-for feed in usable.values():
+for path, feed in usable.items():
     # A task builds only its own DAG.
     if get_parsing_context().dag_id in (None, feed.name):
-        globals()[feed.name] = ingestion_dag(feed.beside(usable.values()), load_settings(os.environ))
+        globals()[feed.name] = ingestion_dag(feed.beside(usable.values()), path, load_settings(os.environ))

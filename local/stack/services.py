@@ -208,6 +208,9 @@ def airflow_environment(place: Place, secrets: Secrets) -> Environment:
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # The scheduler's pause when it has nothing to do (1 s is the default): part of each gap between two tasks.
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        # Runs looked at in a round (20 is the default), those of backfills last (apache/airflow#58554): each feed has a
+        # run that waits, and with so many no day of a backfill would ever be scheduled.
+        "SCHEDULER__MAX_DAGRUNS_PER_LOOP_TO_SCHEDULE": "500",
         "LOGGING__BASE_LOG_FOLDER": f"{place.airflow_home}/logs",
         "LOGGING__COLORED_CONSOLE_LOG": "False",
     }

@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 import time
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from threading import Event
 
@@ -102,6 +102,7 @@ def _follow(options: Options, zone: tzinfo, backfill_id: int, stop: Event) -> in
     """Wait until all its days have ended, it cannot go on, or it is asked to stop; returns the exit code."""
     began, alive = time.monotonic(), True
     told: set[Day] = set()
+    passed_over: set[str] = set()
     while True:
         now = internals.progress(backfill_id, zone)
         _tell_ended(options, now, told)
@@ -110,6 +111,8 @@ def _follow(options: Options, zone: tzinfo, backfill_id: int, stop: Event) -> in
         if alive != internals.scheduler_alive():
             alive = not alive
             say("A scheduler runs again." if alive else "No scheduler is running: the days wait for one.")
+        if alive:
+            _tell_passed_over(now, passed_over)
         failed = sum(day.outcome == "failed" for day in now.days)
         too_many = failed >= options.max_failed_days and not options.continue_on_failures
         if too_many and any(day.state == "queued" for day in now.days):
@@ -140,6 +143,18 @@ def _tell_ended(options: Options, now: Progress, told: set[Day]) -> None:
             took = f"{(day.ended - day.started).total_seconds():.0f} s" if day.ended and day.started else ""
             result = internals.outcome(options.dag_id, day)
             say(f"{day.name}  {day.outcome:<7}  {took:>6}  {result}".rstrip())
+
+
+def _tell_passed_over(now: Progress, told: set[str]) -> None:
+    """Say of each day once that it runs but that no scheduler gets to it."""
+    found = [day.name for day in now.days if day.is_passed_over(datetime.now(UTC)) and day.name not in told]
+    told.update(found)
+    if found:
+        say(
+            f"{names(found)}: running, but nothing scheduled for two minutes. In each round a scheduler looks at "
+            "[scheduler] max_dagruns_per_loop_to_schedule runs, at those of backfills last: set it above the number of "
+            "runs that run at once, of which each feed has one that waits."
+        )
 
 
 def _why_it_waits(options: Options, now: Progress | None) -> str | None:

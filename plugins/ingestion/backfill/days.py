@@ -1,12 +1,13 @@
 """The days of a backfill, and the words for them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, tzinfo
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Any
 
 # What is asked of the XComs of a run of this package's pipeline: (task, key).
 XCOMS = (("plan_batch", "files"), ("plan_batch", "rejected"), ("stage", "return_value"), ("merge", "return_value"))
+PASSED_OVER_AFTER = timedelta(minutes=2)
 _COUNTS = ("inserted", "updated", "stale", "duplicate", "quarantined")
 
 
@@ -32,13 +33,17 @@ class PlannedDay:
 
 @dataclass(frozen=True)
 class Day:
-    """A day that a backfill runs. `run_id` is None when somebody deleted its run."""
+    """A day that a backfill runs. `run_id` is None when somebody deleted its run.
+
+    `looked_at` is when a scheduler last looked at it: every second or so while it runs.
+    """
 
     name: str
     run_id: str | None
     state: str | None
     started: datetime | None
     ended: datetime | None
+    looked_at: datetime | None = field(default=None, compare=False)
 
     @property
     def outcome(self) -> str:
@@ -51,6 +56,11 @@ class Day:
     def is_over(self) -> bool:
         """Whether there is nothing to wait for."""
         return self.outcome not in ("queued", "running")
+
+    def is_passed_over(self, now: datetime) -> bool:
+        """Whether it runs, but no scheduler has looked at it for a while, so that none of its tasks is scheduled."""
+        latest = now - PASSED_OVER_AFTER
+        return self.state == "running" and all(at is None or at < latest for at in (self.started, self.looked_at))
 
 
 def names(days: Sequence[str], most: int = 10) -> str:

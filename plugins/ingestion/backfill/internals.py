@@ -140,7 +140,14 @@ def progress(backfill_id: int, zone: tzinfo) -> Progress:
     with create_session() as session:
         row = session.get_one(Backfill, backfill_id)
         runs = session.execute(
-            select(BackfillDagRun.logical_date, DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date)
+            select(
+                BackfillDagRun.logical_date,
+                DagRun.run_id,
+                DagRun.state,
+                DagRun.start_date,
+                DagRun.end_date,
+                DagRun.last_scheduling_decision,
+            )
             .join(DagRun, DagRun.id == BackfillDagRun.dag_run_id, isouter=True)
             .where(BackfillDagRun.backfill_id == backfill_id, BackfillDagRun.exception_reason.is_(None))
             .order_by(BackfillDagRun.sort_ordinal)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 from aiohttp import ClientResponseError, ClientSession
@@ -12,49 +13,71 @@ from airflow.providers.google.cloud.sensors.gcs import GCSObjectsWithPrefixExist
 from airflow.providers.google.cloud.triggers.gcs import GCSPrefixBlobTrigger
 from airflow.sdk import Context
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 from gcloud.aio.storage import Bucket
 
 from ingestion.pipeline.candidates import new_in_source
+from ingestion.pipeline.feed_files import FeedError, load_feed
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.intake import loadable
-from ingestion.pipeline.left_behind import notes_prefix, settled
 from ingestion.pipeline.storage import LIST_NEEDS, BucketRefusedError
+from ingestion.runs.queued_runs import is_another_queued, queued_runs
 from ingestion.runs.trigger_form import request_of
+from ingestion.tasks.new_files import new_files
 from ingestion.tasks.patience import OutageError, is_outage
 
 # A trigger that gives up at the first 503 would cost a try of the task; one that never does would hide an outage.
 FAILED_LOOKS = 3
-# Backfill runs are named after their days. Asked for by name, the only way a trigger has to tell them from manual runs:
-# as many days as fit into one request (an address of 64 KB), and as many requests as a backfill could reach back.
-DAYS_PER_REQUEST = 1_000
-REQUESTS = 11
+# Before a waiting run looks whether its feed's YAML has changed: where triggerer and workers have different ones, a
+# worker starts each time.
+CHANGE_SECONDS = 30
 
 
 class NewFilesTrigger(GCSPrefixBlobTrigger):
     """Look into the bucket every `poke_interval` seconds until files of the feed are there, which ends the task.
 
-    It is skipped when another run of the DAG is queued, or `deadline` (ISO time) has passed. When the bucket could not
-    be listed several times in a row, the event's `message` is for the task to fail with, and `is_outage` says whether
-    that may end by itself.
+    It is skipped when `deadline` (ISO time) has passed. The two end the task from here: a worker would start only to
+    say so. Airflow then asks for no `on_success_callback` and calls no listener, which this task has not.
 
-    The first two end the task from here: a worker would start only to say so. Airflow then asks for no
-    `on_success_callback` and calls no listener, which this task has not. A failure goes through the worker: there it is
-    an exception, with a try and a log of its own like any other.
+    A worker goes on when there is something that this trigger cannot judge:
+
+    * another run of the DAG is queued that is none of `passed_by`, or one of those may start (`look_again_at`, ISO
+      time). A worker can see whether that run could start;
+    * `feed_file`, where it is to be seen from here, no longer says what `feed` does: a worker reads it anew;
+    * the bucket could not be listed several times in a row. The event's `message` is for the task to fail with, and
+      `is_outage` says whether that may end by itself: there it is an exception, with a try and a log of its own.
     """
 
-    def __init__(self, feed: dict[str, Any], dag_id: str, deadline: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        feed: dict[str, Any],
+        dag_id: str,
+        deadline: str,
+        feed_file: str | None = None,
+        passed_by: list[str] | None = None,
+        look_again_at: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.feed = feed
         self.dag_id = dag_id
         self.deadline = deadline
+        self.feed_file = feed_file
+        self.passed_by = passed_by or []
+        self.look_again_at = look_again_at
+        self._began = datetime.now(UTC)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and arguments from which a triggerer makes this trigger again."""
         _, arguments = super().serialize()
-        own = {"feed": self.feed, "dag_id": self.dag_id, "deadline": self.deadline}
+        own = {
+            "feed": self.feed,
+            "dag_id": self.dag_id,
+            "deadline": self.deadline,
+            "feed_file": self.feed_file,
+            "passed_by": self.passed_by,
+            "look_again_at": self.look_again_at,
+        }
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments | own
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -84,17 +107,34 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
                     return event
             await asyncio.sleep(self.poke_interval)
 
-    async def _event(self, matches: list[str]) -> TaskSuccessEvent | TaskSkippedEvent | None:
+    async def _event(self, matches: list[str]) -> TriggerEvent | None:
+        now = datetime.now(UTC)
         if matches:
             self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, matches)
             return TaskSuccessEvent(xcoms={BaseXCom.XCOM_RETURN_KEY: matches})
-        if await sync_to_async(another_run_waits)(self.dag_id):
-            self.log.info("Another run of this DAG is queued; this one makes way for it")
-            return TaskSkippedEvent()
-        if datetime.now(UTC) >= datetime.fromisoformat(self.deadline):
+        if self.look_again_at and now >= datetime.fromisoformat(self.look_again_at):
+            return self._ask_worker("A queued run of this DAG may start now")
+        if await sync_to_async(is_another_queued)(self.dag_id, self.passed_by):
+            return self._ask_worker("Another run of this DAG is queued")
+        if now - self._began >= timedelta(seconds=CHANGE_SECONDS) and await asyncio.to_thread(self._feed_changed):
+            return self._ask_worker(f"{self.feed_file} has changed")
+        if now >= datetime.fromisoformat(self.deadline):
             self.log.info("No file came in this run's time; the next run goes on waiting")
             return TaskSkippedEvent()
         return None
+
+    def _ask_worker(self, why: str) -> TriggerEvent:
+        self.log.info("%s: a worker looks", why)
+        return TriggerEvent({"deadline": self.deadline})
+
+    def _feed_changed(self) -> bool:
+        """Whether the file defines the feed in another way. A broken or missing one keeps the feed as it is."""
+        try:
+            now = load_feed(Path(self.feed_file)) if self.feed_file else None
+        except FeedError:
+            return False
+        known = Feed.model_validate(self.feed)
+        return now is not None and now.model_copy(update={"others": known.others}) != known
 
     async def _bucket(self, session: ClientSession) -> Bucket:
         client = await self._get_async_hook().get_storage_client(session)
@@ -109,12 +149,14 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
     and all later ones are skipped, and the run is green.
 
     :param feed: the feed whose files are looked for
+    :param feed_file: where it is defined, for a waiting run to hear of a change
     :param max_wait: age at which a waiting run ends green and leaves the waiting to the next
     """
 
-    def __init__(self, *, feed: Feed, max_wait: timedelta, **kwargs: Any) -> None:
+    def __init__(self, *, feed: Feed, feed_file: Path, max_wait: timedelta, **kwargs: Any) -> None:
         super().__init__(prefix=feed.prefix, deferrable=True, **kwargs)
         self.feed = feed.model_dump(mode="json")
+        self.feed_file = str(feed_file)
         self.max_wait = max_wait
 
     def poke(self, context: Context) -> bool:
@@ -137,11 +179,34 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
             return self._matches
         if request.run_type != "scheduled":
             raise AirflowSkipException(f"No file of this feed in gs://{self.bucket}/{self.prefix}")
+        self._wait((datetime.now(UTC) + self.max_wait).isoformat())
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
+        """Do what the trigger could not: fail, make way for a run that can start, or wait on by the feed of now."""
+        if message := event.get("message"):
+            raise (OutageError if event["is_outage"] else AirflowException)(message)
+        now = datetime.now(UTC)
+        queued = queued_runs(self.dag_id, self.task_id)
+        startable = [run.run_id for run in queued if run.may_start and run.may_start <= now]
+        if startable:
+            raise AirflowSkipException(f"Run {', '.join(startable)} is queued; this one makes way for it")
+        self._wait(
+            event["deadline"],
+            passed_by=[run.run_id for run in queued],
+            look_again_at=min((run.may_start.isoformat() for run in queued if run.may_start), default=None),
+        )
+
+    def _wait(self, deadline: str, passed_by: list[str] | None = None, look_again_at: str | None = None) -> NoReturn:
+        if passed_by:
+            self.log.info("Waits on beside runs that are queued and cannot start now: %s", ", ".join(passed_by))
         self.defer(
             trigger=NewFilesTrigger(
                 feed=self.feed,
                 dag_id=self.dag_id,
-                deadline=(datetime.now(UTC) + self.max_wait).isoformat(),
+                deadline=deadline,
+                feed_file=self.feed_file,
+                passed_by=passed_by,
+                look_again_at=look_again_at,
                 bucket=self.bucket,
                 prefix=self.prefix,
                 poke_interval=self.poke_interval,
@@ -152,51 +217,6 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
             # The trigger ends by itself; Airflow's own timeout fails the run without a retry.
             timeout=self.max_wait + timedelta(days=1),
         )
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> NoReturn:
-        """Fail: the trigger could not look. It ends the task by itself in all other cases."""
-        raise (OutageError if event["is_outage"] else AirflowException)(event["message"])
-
-
-async def new_files(bucket: Bucket, feed: Feed) -> list[str]:
-    """What candidates.new_in_source finds, asked for without holding a thread of the triggerer."""
-    delivered = {item["name"]: int(item["generation"]) for item in await listed(bucket, feed.prefix)}
-    names = loadable(feed, list(delivered))
-    if not names:
-        return []
-    notes = await listed(bucket, notes_prefix(feed))
-    done = settled(
-        feed, [(note["name"], datetime.fromisoformat(note["timeCreated"])) for note in notes], try_again=False
-    )
-    return [name for name in names if (name, delivered[name]) not in done]
-
-
-async def listed(bucket: Bucket, prefix: str) -> list[dict[str, Any]]:
-    """The objects directly under a prefix; the client's own `list_blobs` gives names without generations."""
-    params = {"prefix": prefix, "delimiter": "/", "pageToken": ""}
-    items: list[dict[str, Any]] = []
-    while True:
-        page = await bucket.storage.list_objects(bucket.name, params=params)
-        items += page.get("items", [])
-        params["pageToken"] = page.get("nextPageToken", "")
-        if not params["pageToken"]:
-            return items
-
-
-def another_run_waits(dag_id: str) -> bool:
-    """Whether a manual run of the DAG is queued. Backfill runs are queued too, but run beside this one."""
-    queued = RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
-    backfill = 0
-    day = datetime.now(UTC).date()
-    for _ in range(REQUESTS):
-        if backfill >= queued:
-            break
-        days = [day - timedelta(days=count) for count in range(DAYS_PER_REQUEST)]
-        names = [f"backfill__{day}T00:00:00+00:00" for day in days]
-        backfill += RuntimeTaskInstance.get_dr_count(dag_id, run_ids=names, states=["queued"])
-        day = days[-1] - timedelta(days=1)
-    # Counted once more: a backfill run that has started since would look like a manual one that still waits.
-    return backfill < queued and backfill < RuntimeTaskInstance.get_dr_count(dag_id, states=["queued"])
 
 
 def unreachable(bucket: str, prefix: str, error: Exception) -> str:

@@ -34,7 +34,16 @@ def test_airflow_has_it(place: str, module: str, name: str) -> None:
 ATTRIBUTES = {
     cli_config: ["ARG_VERBOSE", "core_commands", "lazy_load_command", "positive_int"],
     DagModel: ["has_import_errors", "is_paused", "is_stale"],
-    DagRun: ["backfill_id", "dag_id", "end_date", "logical_date", "run_id", "start_date", "state"],
+    DagRun: [
+        "backfill_id",
+        "dag_id",
+        "end_date",
+        "last_scheduling_decision",
+        "logical_date",
+        "run_id",
+        "start_date",
+        "state",
+    ],
     Job: ["is_alive"],
     SerializedDAG: ["iter_dagrun_infos_between", "timezone"],
     SerializedDagModel: ["get_dag"],

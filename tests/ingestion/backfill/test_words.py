@@ -49,6 +49,26 @@ def test_a_reversed_range_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "started", "looked_at", "passed_over"),
+    [
+        ("running", 3, None, True),
+        ("running", 30, 3, True),
+        ("running", 30, 1, False),
+        ("running", 1, None, False),
+        ("queued", None, None, False),
+        ("success", 30, 3, False),
+    ],
+)
+def test_a_running_day_that_no_scheduler_looks_at_is_passed_over(
+    state: str, started: int | None, looked_at: int | None, passed_over: bool
+) -> None:
+    def ago(minutes: int | None) -> datetime | None:
+        return None if minutes is None else NOON - timedelta(minutes=minutes)
+
+    assert Day("2026-10-03", "a run", state, ago(started), None, ago(looked_at)).is_passed_over(NOON) is passed_over
+
+
+@pytest.mark.parametrize(
     ("state", "is_over", "attempted", "fate"),
     [
         (None, True, True, "new"),

@@ -1,10 +1,12 @@
 """When runs start: one live run after the other, one run a day in a backfill."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pendulum
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+from airflow.utils.types import DagRunType
 
 from ingestion.runs.timetable import FileArrivalTimetable
 
@@ -43,6 +45,19 @@ def test_a_live_run_after_a_backfill_of_older_days_is_now() -> None:
     assert live(DataInterval(day, day.add(days=1))) == DagRunInfo.exact(NOW)
 
 
+def test_a_backfill_of_today_holds_up_no_live_run() -> None:
+    today = NOW.start_of("day")
+    assert live(DataInterval(today, today.add(days=1))) == DagRunInfo.exact(NOW)
+
+
+def test_nothing_is_planned_after_a_run_that_has_not_begun() -> None:
+    """The calendar of the UI asks for the run after the next, and the one after that, up to two thousand."""
+    planned = [NOW.subtract(seconds=3)]
+    while info := live(DataInterval.exact(planned[-1])):
+        planned.append(info.logical_date)
+        assert len(planned) < 5
+
+
 def test_live_runs_that_end_at_once_start_ten_seconds_apart() -> None:
     assert live(DataInterval.exact(NOW.subtract(seconds=3))) == DagRunInfo.exact(NOW.add(seconds=7))
 
@@ -73,8 +88,18 @@ def test_a_manual_run_of_a_date_in_the_future_is_refused() -> None:
     """The API asks for its interval; Airflow would start the run, none of its tasks, and no other run beside it."""
     manual = FileArrivalTimetable().infer_manual_data_interval
     assert manual(run_after=NOW.add(minutes=1)) == DataInterval.exact(NOW.add(minutes=1))
-    with pytest.raises(ValueError, match=r"2030-01-01.* is in the future.* Leave it out; run_after"):
+    with pytest.raises(ValueError, match=r"2030-01-01.* is in the future.* Leave it out"):
         manual(run_after=pendulum.datetime(2030, 1, 1))
+
+
+def test_a_manual_run_that_is_to_start_later_is_refused() -> None:
+    """The API asks for its name; until its time it would be the one run that the DAG may have."""
+    named = partial(FileArrivalTimetable().generate_run_id, data_interval=None)
+    assert named(run_type=DagRunType.MANUAL, run_after=NOW) == "manual__2026-11-22T09:30:00+00:00"
+    later = NOW.add(hours=1)
+    assert named(run_type=DagRunType.SCHEDULED, run_after=later) == "scheduled__2026-11-22T10:30:00+00:00"
+    with pytest.raises(ValueError, match=r"run_after 2026-11-22.* is in the future.* trigger the run when"):
+        named(run_type=DagRunType.MANUAL, run_after=later)
 
 
 def test_it_survives_serialization() -> None:

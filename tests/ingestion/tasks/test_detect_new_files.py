@@ -4,9 +4,12 @@ Only the question whether another run is queued is answered here by the test: it
 """
 
 import asyncio
+import re
+import shutil
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -22,25 +25,34 @@ from gcloud.aio.storage import Bucket as StorageBucket
 from google.cloud.storage import Bucket
 
 from ingestion.pipeline import left_behind
+from ingestion.pipeline.feed_files import load_feed
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
+from ingestion.runs.queued_runs import QueuedRun
 from ingestion.tasks import detect_new_files
-from ingestion.tasks.detect_new_files import NewFilesSensor, NewFilesTrigger, another_run_waits
+from ingestion.tasks.detect_new_files import NewFilesSensor, NewFilesTrigger
+from tests.conftest import REPO
 
 NAME = "source/order_tracking_2026_11_20.csv"
 LIMIT_SECONDS = 20
+FEEDS = REPO / "dags" / "feeds"
 
 
 @pytest.fixture(autouse=True)
 def airflow(bucket_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection, and no other run queued."""
-    monkeypatch.setattr(detect_new_files, "another_run_waits", lambda dag_id: False)
+    monkeypatch.setattr(detect_new_files, "is_another_queued", lambda dag_id, passed_by: False)
 
 
-def new_sensor(feed: Feed, bucket: str) -> NewFilesSensor:
+def new_sensor(feed: Feed, bucket: str, feed_file: Path = Path("nowhere.yaml")) -> NewFilesSensor:
     with DAG(feed.name):
         return NewFilesSensor(
-            task_id="detect_new_files", feed=feed, bucket=bucket, poke_interval=0.05, max_wait=timedelta(hours=1)
+            task_id="detect_new_files",
+            feed=feed,
+            feed_file=feed_file,
+            bucket=bucket,
+            poke_interval=0.05,
+            max_wait=timedelta(hours=1),
         )
 
 
@@ -50,11 +62,15 @@ def run_of(run_type: str, **params: object) -> Context:
 
 
 def waiting_trigger(feed: Feed, bucket: str) -> NewFilesTrigger:
-    """The trigger a scheduled run defers to, made again from what it serializes to, as a triggerer does."""
-    task = new_sensor(feed, bucket)
-    with pytest.raises(TaskDeferred) as deferred:
-        task.execute(run_of("scheduled"))
-    path, arguments = deferred.value.trigger.serialize()
+    """The trigger that a scheduled run defers to."""
+    return deferred(lambda: new_sensor(feed, bucket).execute(run_of("scheduled")))
+
+
+def deferred(execute: Callable[[], object]) -> NewFilesTrigger:
+    """The trigger that a task defers to, made again from what it serializes to, as a triggerer does."""
+    with pytest.raises(TaskDeferred) as deferral:
+        execute()
+    path, arguments = deferral.value.trigger.serialize()
     return import_string(path)(**arguments)
 
 
@@ -151,47 +167,81 @@ def test_an_unreadable_file_starts_a_run_again_after_an_hour_or_by_hand(
     assert new_sensor(feed, bucket.name).execute(run_of("scheduled")) == [NAME]
 
 
-def test_a_waiting_run_makes_way_and_says_so(
-    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+MANUAL = "manual__2026-11-20T09:00:00+00:00"
+YESTERDAY, TOMORROW = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1)
+
+
+def test_a_waiting_run_makes_way_for_one_that_can_start(
+    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With made-up runs; tests/e2e/test_cannot_start.py has Airflow's own."""
     trigger = waiting_trigger(feed, bucket.name)
-    monkeypatch.setattr(detect_new_files, "another_run_waits", lambda dag_id: dag_id == "order_tracking")
-    assert first_event(trigger) == TaskSkippedEvent()
-    assert "this one makes way" in capsys.readouterr().out  # of Airflow's logger, which is not Python's
+    monkeypatch.setattr(detect_new_files, "is_another_queued", lambda dag_id, passed_by: dag_id == feed.name)
+    event = first_event(trigger)
+    assert type(event) is TriggerEvent  # one that goes to a worker
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id, task_id: [QueuedRun(MANUAL, YESTERDAY)])
+    with pytest.raises(AirflowSkipException, match=f"Run {re.escape(MANUAL)} is queued; this one makes way"):
+        new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event.payload)
 
 
-@pytest.mark.parametrize(
-    ("queued", "waits"),
-    [
-        ([], False),
-        (["backfill__2026-11-01T00:00:00+00:00", "backfill__2019-12-31T00:00:00+00:00"], False),
-        (["backfill__2026-11-01T00:00:00+00:00", "manual__2026-11-20T00:00:00+00:00"], True),
-        (["scheduled__2026-11-20T09:00:00+00:00"], True),
-    ],
-)
-def test_a_live_run_makes_way_for_all_but_backfill_runs(
-    queued: list[str], waits: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_waiting_run_waits_on_beside_runs_that_cannot_start(
+    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With made-up counts; tests/e2e/test_side_by_side.py has Airflow's own."""
+    runs = [QueuedRun("manual__of_a_backfill", None), QueuedRun(MANUAL, TOMORROW)]
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id, task_id: runs)
+    sensor = new_sensor(feed, bucket.name)
+    first = waiting_trigger(feed, bucket.name)
+    trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), {"deadline": first.deadline}))
+    assert trigger.deadline == first.deadline, "it waits no longer for having been asked"
+    asked: list[list[str]] = []
+    monkeypatch.setattr(detect_new_files, "is_another_queued", lambda dag_id, passed_by: bool(asked.append(passed_by)))
+    event = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
+    assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})
+    assert asked[0] == ["manual__of_a_backfill", MANUAL]
 
-    def count(dag_id: str, states: list[str], run_ids: list[str] | None = None) -> int:
-        return len(queued) if run_ids is None else len(set(queued) & set(run_ids))
+    runs[1] = QueuedRun(MANUAL, datetime.now(UTC) + timedelta(seconds=0.3))
+    bucket.blob(NAME).delete()
+    trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), {"deadline": first.deadline}))
+    assert type(first_event(trigger)) is TriggerEvent, "its time has come"
 
-    monkeypatch.setattr(detect_new_files.RuntimeTaskInstance, "get_dr_count", count)
-    assert another_run_waits("order_tracking") is waits
+
+def test_a_changed_feed_reaches_a_waiting_run(
+    feed: Feed, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detect_new_files, "CHANGE_SECONDS", 0)
+    file = Path(shutil.copy(FEEDS / "order_tracking.yaml", tmp_path))
+    text = file.read_text()
+    sensor = new_sensor(load_feed(file), bucket.name, file)
+    trigger = deferred(lambda: sensor.execute(run_of("scheduled")))
+
+    def change() -> None:
+        file.write_text("description: [")  # half written, as an editor leaves it for a moment
+        file.write_text(f"# another comment\n{text}")
+        file.write_text(text.replace(r"order_tracking_(?P<date>", r"orders_(?P<date>"))
+
+    event = first_event(trigger, meanwhile=change)
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id, task_id: [])
+    sensor = new_sensor(load_feed(file), bucket.name, file)
+    trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), event.payload))
+    name = "source/orders_2026_11_20.csv"
+    event = first_event(trigger, meanwhile=lambda: bucket.blob(name).upload_from_string("x"))
+    assert event == TaskSuccessEvent(xcoms={"return_value": [name]})
 
 
-def test_a_backfill_run_that_starts_between_two_counts_is_no_manual_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    queued = ["backfill__2026-11-01T00:00:00+00:00", "backfill__2026-11-02T00:00:00+00:00"]
-
-    def count(dag_id: str, states: list[str], run_ids: list[str] | None = None) -> int:
-        found = len(queued) if run_ids is None else len(set(queued) & set(run_ids))
-        if run_ids is None:
-            del queued[1:]
-        return found
-
-    monkeypatch.setattr(detect_new_files.RuntimeTaskInstance, "get_dr_count", count)
-    assert another_run_waits("order_tracking") is False
+@pytest.mark.parametrize("content", [None, "description: [", "# a comment\n{text}"])
+def test_a_feed_file_that_is_broken_gone_or_means_the_same_changes_nothing(
+    feed: Feed, bucket: Bucket, tmp_path: Path, content: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detect_new_files, "CHANGE_SECONDS", 0)
+    file = Path(shutil.copy(FEEDS / "order_tracking.yaml", tmp_path))
+    sensor = new_sensor(load_feed(file), bucket.name, file)
+    trigger = deferred(lambda: sensor.execute(run_of("scheduled")))
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content.replace("{text}", file.read_text()))
+    event = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
+    assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})
 
 
 def test_a_bucket_that_is_gone_fails_the_task_and_says_which(

@@ -20,6 +20,11 @@ COPY local/health.py /opt/ingestion/local/
 # A named volume takes over the owner of the folder it is mounted on.
 RUN mkdir --parents /opt/airflow/logs /opt/airflow/login
 
+FROM golang:1.26-bookworm AS bucket-server
+WORKDIR /source
+COPY local/bucket_server ./
+RUN CGO_ENABLED=0 go build -o /bucket-server .
+
 FROM packages AS stand-ins
 USER root
 RUN apt-get update \
@@ -27,7 +32,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && install --directory --owner=airflow --group=root \
         /opt/ingestion /data/objects /data/lakehouse /data/runs /data/workspace
-COPY --from=fsouza/fake-gcs-server:1.56.1 /bin/fake-gcs-server /usr/local/bin/
+COPY --from=bucket-server /bucket-server /usr/local/bin/
 USER airflow
 WORKDIR /opt/ingestion
 COPY local local

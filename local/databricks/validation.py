@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
+from urllib.parse import urlsplit
 
 from databricks.bundles.jobs import GitProvider, Job, Task
 
@@ -153,7 +154,10 @@ def _git_refusals(source: GitSource) -> list[str]:
     found = [
         f"git_source.{name}" for name in ("git_snapshot", "job_source", "sparse_checkout") if getattr(source, name)
     ]
-    if not source.git_url.startswith(("https://", "file:///")):
+    if "@" in urlsplit(source.git_url).netloc:
+        # Not even told: it would stand in logs, on the run's page, and in the arguments of Git's processes.
+        found.append("git_source.git_url with a login in it")
+    elif not source.git_url.startswith(("https://", "file:///")):
         found.append(f"git_source.git_url {source.git_url} (https:// or, for a repository on this machine, file:///)")
     if source.git_commit and len(source.git_commit) < 40:
         found.append(f"git_source.git_commit {source.git_commit} (the whole hash is needed here)")

@@ -3,17 +3,21 @@
 import logging
 import os
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 from airflow.sdk import BaseNotifier, Context
+from airflow.sdk.log import mask_secret, redact
 from airflow.sdk.module_loading import import_string
 
 from ingestion.pipeline.settings import Channel, Settings, load_settings
 
 log = logging.getLogger(__name__)
+# So long a part of an address is no word: it lets in whoever knows it.
+_TOKEN = re.compile(r"[\w.~+-]{16,}")
 _WORD = re.compile(r"\{(?:subject|text|html)\}")
 
 
@@ -22,10 +26,12 @@ def tell(context: Context, subject: str, lines: Sequence[str]) -> None:
     text = "\n".join(lines)
     log.warning("%s\n%s", subject, text)
     for name, channel in _channels(load_settings(os.environ)):
+        _mask(channel.model_extra)
         try:
             notifier(channel, subject, text).notify(context)
         except Exception:  # any fault of a channel; the data is safe and the task's own outcome must stand
-            log.exception("The message above could not be sent by %s", name)
+            # As text: where Airflow logs to a terminal it masks no exceptions.
+            log.error("The message above could not be sent by %s\n%s", name, redact(traceback.format_exc()))
 
 
 def _channels(settings: Settings) -> Iterator[tuple[str, Channel]]:
@@ -36,6 +42,25 @@ def _channels(settings: Settings) -> Iterator[tuple[str, Channel]]:
         yield f"mail to {', '.join(settings.alert_email)}", Channel(notifier=mail, **arguments)
     for channel in settings.alert_channels:
         yield channel.notifier, channel
+
+
+def _mask(value: Any, name: str | None = None) -> None:  # noqa: ANN401 - JSON
+    """Have Airflow mask the addresses and secrets among a channel's arguments in what it logs, errors of others too.
+
+    Who knows the address of a webhook can send through it, and an error often quotes a part of it.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _mask(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            _mask(item, name)
+    elif isinstance(value, str) and "://" in value:
+        place = value.partition("://")[2]
+        for part in (value, place, place.partition("/")[2], *_TOKEN.findall(place.partition("/")[2])):
+            mask_secret(part)
+    elif isinstance(value, str) and name:
+        mask_secret(value, name)
 
 
 def notifier(channel: Channel, subject: str, text: str) -> BaseNotifier:

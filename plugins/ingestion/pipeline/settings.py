@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -28,7 +29,8 @@ class Channel(BaseModel):
 class Settings(BaseModel):
     """The `INGESTION_*` variables; a field `x` is the variable `INGESTION_X`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # An import error is shown in the UI and kept in Airflow's database, and a value may be secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     bucket: str = "orders-data"
     schema_name: str = Field(default="orders", alias="schema", description="`schema`, on Databricks `catalog.schema`")
@@ -71,6 +73,15 @@ class Settings(BaseModel):
                 raise ValueError(f"neither `serverless` nor JSON: {error}") from error
         if not isinstance(value, dict) or len(value) != 1 or not value.keys() <= {"new_cluster", "existing_cluster_id"}:
             raise ValueError("exactly one of `serverless`, a `new_cluster` and an `existing_cluster_id`")
+        return value
+
+    @field_validator("git_url")
+    @classmethod
+    def _without_login(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if "@" in parts.netloc or parts.query:
+            # It is shown as a rendered field of each task, and in the run at Databricks.
+            raise ValueError("holds a login: leave it out, and give Databricks a Git credential for the repository")
         return value
 
     @field_validator("git_ref")

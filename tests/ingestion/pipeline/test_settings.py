@@ -1,5 +1,7 @@
 """The variables of an environment: defaults, and a message that names the wrong one."""
 
+import traceback
+
 import pytest
 
 from ingestion.pipeline.settings import SettingsError, load_settings
@@ -50,3 +52,20 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], message: str) -> N
     with pytest.raises(SettingsError) as caught:
         load_settings(variables)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        JOBS | {"INGESTION_ALERT_CHANNELS": '[{"url": "https://hooks.example.com/S3CRET"}]'},
+        JOBS | {"INGESTION_ALERT_CHANNELS": '[{"notifier": "a.B", "url": "https://hooks.example.com/S3CRET"'},
+        JOBS | {"INGESTION_COMPUTE": '{"new_cluster": {"spark_env_vars": {"TOKEN": "S3CRET"}}'},
+        GIT | {"INGESTION_GIT_URL": "https://S3CRET@github.com/example/pipeline"},
+        GIT | {"INGESTION_GIT_URL": "https://github.com/example/pipeline?access_token=S3CRET"},
+    ],
+)
+def test_an_error_of_a_variable_does_not_show_what_may_be_secret(variables: dict[str, str]) -> None:
+    """The whole of it, as the import error of a DAG file: Airflow keeps that in its database, for all to see."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(variables)
+    assert "S3CRET" not in "".join(traceback.format_exception(caught.value))

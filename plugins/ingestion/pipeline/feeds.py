@@ -137,6 +137,9 @@ class Feed(Strict):
     def _where_others_deliver(cls, value: str) -> str:
         if value.startswith(PREFIXES_OF_OURS):
             raise ValueError(f"{value} is where the pipeline keeps its own files: deliver to another folder")
+        # Airflow takes braces in it for a template, and a client or a file system the others for another folder.
+        if {".", ".."} & set(value.split("/")) or set(value) & set("{}\\") or file_names.has_control(value):
+            raise ValueError("a folder is not named '.' or '..', and has no braces, backslashes or control characters")
         return value
 
     @field_validator("pattern")
@@ -198,7 +201,11 @@ class Feed(Strict):
         if not object_name.startswith(self.prefix):
             return None
         name = object_name.removeprefix(self.prefix)
-        return None if "/" in name else file_names.compiled(self.pattern, self.ignore_case).fullmatch(name)
+        return (
+            None
+            if "/" in name or file_names.has_control(name)
+            else file_names.compiled(self.pattern, self.ignore_case).fullmatch(name)
+        )
 
     def beside(self, feeds: Iterable["Feed"]) -> "Feed":
         """This feed, with what it needs to know of those of the same prefix."""

@@ -7,6 +7,8 @@ and `day`. Without `day` the file is of the first of its month. A year of two di
 import re
 from datetime import date
 
+# Nobody means them in a name, and not all that a name passes through can hold them: XComs, terminals, file systems.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PARTS = ("year", "month", "day")
 # How a day may be written in a group `date`.
 _SPELLINGS = [f"2026{sign}11{sign}15" for sign in ("", "_", "-", ".", " ", "+")]
@@ -15,6 +17,16 @@ _SPELLINGS = [f"2026{sign}11{sign}15" for sign in ("", "_", "-", ".", " ", "+")]
 def compiled(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
     """The pattern of whole names. Raises re.error."""
     return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+
+
+def has_control(text: str) -> bool:
+    """Whether a character in the text is none that can be seen: NUL, ESC and the like."""
+    return _CONTROL.search(text) is not None
+
+
+def shown(text: str) -> str:
+    """The text for logs and people, with control characters as they are written: \\x1b."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def check_pattern(pattern: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from typing import Any
 
-from ingestion.pipeline import gzip_files
+from ingestion.pipeline import file_names, gzip_files
 from ingestion.pipeline.columns import BLANKS
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import HEAD_BYTES, Rejection, StoredObject
@@ -22,6 +22,7 @@ COMPRESSED = {
 COMPRESSING_ENCODINGS = ("gzip", "x-gzip", "compress", "deflate", "br", "zstd")
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 NO_HEADER = -1
+LONGEST_REASON = 1000
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class _UnfitError(ValueError):
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
-        self.rejection = Rejection(code, reason)
+        # It quotes the file, whose header may be 64 KB of anything, and is logged and sent to people.
+        reason = file_names.shown(reason)
+        self.rejection = Rejection(code, reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}...")
 
 
 def header(feed: Feed, file: StoredObject, head: bytes) -> Header | Rejection:
@@ -132,6 +135,8 @@ def _first_record(feed: Feed, lines: list[str]) -> list[str]:
         record = next(csv.reader(lines if feed.csv.multiline else lines[:1], strict=True, **_dialect(feed)), [])
     except csv.Error as error:
         raise _UnfitError("no_header", f"the header is not readable as CSV: {error}") from error
+    if any("\0" in name for name in record):
+        raise _UnfitError("encoding", "its header has NUL bytes")
     return [name.strip(BLANKS) for name in record]
 
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.run_request import RunType
 
-ARCHIVED = re.compile(r"(?P<stem>.*)\.(?P<generation>\d+)(?P<suffix>\.[^./]*|)")
+# As short a stem as can be: `a.7.5` is `a.5` of generation 7, for what has no suffix has no dot before its generation.
+ARCHIVED = re.compile(r"(?P<stem>.+?)\.(?P<generation>\d+)(?P<suffix>\.[^./]*|)")
 
 REASON = ".reason.json"  # follows the name of a rejected file
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.file_names import shown
 from ingestion.pipeline.intake import StoredObject, file_date, loadable
 from ingestion.pipeline.left_behind import identity_of, list_notes
 
@@ -65,7 +66,7 @@ def unrecognised(bucket: str, feeds: Iterable[Feed], objects: Iterable[StoredObj
         contested = [feed.name for feed in feeds if feed.match(item.name)]
         why = f"fits the patterns of {', '.join(contested)}" if contested else "has a name that is none of any feed"
         found[f"unrecognised {item.name}"] = (
-            f"gs://{bucket}/{item.name}, delivered {_time(item.created)}, {why}: nothing loads it. "
+            f"gs://{bucket}/{shown(item.name)}, delivered {_time(item.created)}, {why}: nothing loads it. "
             "Deliver it under a right name and delete this one, or mend the feed's YAML."
         )
     return found

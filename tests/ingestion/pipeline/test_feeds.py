@@ -56,6 +56,13 @@ def test_what_a_manifest_freezes_is_read_back_as_the_same_feed(tmp_path: Path) -
         ({"time_zone": "Mars/Base"}, "parcels.yaml: time_zone: unknown time zone 'Mars/Base'"),
         ({"key": ["id", "ID"]}, "key names a column twice: ID, id"),
         ({"key": ["id", "id"]}, "parcels.yaml: feed: key names a column twice: id"),
+        ({"prefix": "../in/"}, "parcels.yaml: prefix: a folder is not named '.' or '..'"),
+        ({"prefix": "./archive/"}, "parcels.yaml: prefix: a folder is not named '.' or '..'"),
+        (
+            {"prefix": "{{ var.value.secret }}/"},
+            "parcels.yaml: prefix: a folder is not named '.' or '..', and has no braces",
+        ),
+        ({"prefix": "in\x1b/"}, "parcels.yaml: prefix: a folder is not named '.' or '..'"),
         ({"prefix": "archive/in/"}, "parcels.yaml: prefix: archive/in/ is where the pipeline keeps its own files"),
         ({"pattern": r"p_(?P<date>\d{4}_\d{2})\.csv"}, "parcels.yaml: pattern: its group `date` fits no day"),
         (

@@ -78,6 +78,8 @@ def test_a_header_is_read_in_the_files_own_order(feed: Feed, content: bytes, col
         (f"{COLUMNS}\r1,T1,,,,,\r".encode(), "line_ends", "LF or CRLF"),
         (f"{COLUMNS}\r1,T1,,,,,\r2,T2,,,,,\n".encode(), "line_ends", "LF or CRLF"),
         (b'"order_num\n', "no_header", "not readable as CSV"),
+        (f'{COLUMNS},"note\n\0"\n'.encode(), "encoding", "its header has NUL bytes"),
+        (f"{COLUMNS},\x1b[2J\n".encode(), "unknown_column", r"unknown column \x1b[2J"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(feed: Feed, content: bytes, code: str, says: str) -> None:
@@ -206,3 +208,9 @@ def test_a_compressed_file_is_read_where_the_feed_says_so(feed: Feed) -> None:
     rejection = rejection_of(zipped, f"{COLUMNS}\n".encode())
     assert rejection.code == "compressed"
     assert "this one is not" in rejection.reason
+
+
+def test_a_reason_is_short_whatever_the_header(feed: Feed) -> None:
+    """It is sent to people, and what it quotes is the producer's."""
+    many = ",".join(f"column_{n}" for n in range(5000))
+    assert len(rejection_of(feed, f"{COLUMNS},{many}\n".encode()).reason) < 1100

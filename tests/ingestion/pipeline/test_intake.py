@@ -2,8 +2,10 @@
 
 from datetime import UTC, date, datetime
 
+import pytest
+
 from ingestion.pipeline.feeds import Feed, Limits
-from ingestion.pipeline.intake import Rejection, StoredObject, file_date, unrecognised, within_limits
+from ingestion.pipeline.intake import Rejection, StoredObject, file_date, loadable, unrecognised, within_limits
 
 NAME = "source/order_tracking_2026_11_20.csv"
 
@@ -39,3 +41,11 @@ def test_unrecognised_names_are_those_of_no_feed(feed: Feed) -> None:
     other = feed.model_copy(update={"pattern": r"other_.*\.csv"})
     names = ["source/", NAME, "source/other_1.csv", "source/readme.txt", "source/deep/x.csv", "archive/x.csv"]
     assert unrecognised([feed, other], names) == ["source/deep/x.csv", "source/readme.txt"]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\x1b[2Jb", "a\nb", "a\x7fb", "a\x9bb", "deep/ab", "../ab"])
+def test_no_pattern_takes_a_name_with_control_characters_or_of_a_folder(feed: Feed, name: str) -> None:
+    """XComs, terminals and file systems cannot hold all of them: one such file would hold up all others."""
+    greedy = feed.model_copy(update={"pattern": r"(?s).*"})
+    names = ["source/%2e%2e", "source/*?[x]{y}", "source/..csv", "source/\u202eabc", "source/a\\b", "source/\u2025"]
+    assert loadable(greedy, [*names, f"source/{name}"]) == sorted(names)

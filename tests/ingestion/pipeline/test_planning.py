@@ -12,7 +12,7 @@ from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.candidates import TooManyFilesError
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
-from ingestion.pipeline.manifest import first_identity, new_batch_id
+from ingestion.pipeline.manifest import first_identity, name_with_generation, new_batch_id
 from ingestion.pipeline.planning import NoManifestError, UnreadableError, read_manifest
 from ingestion.pipeline.run_request import Days
 from tests.ingestion.pipeline.batches import (
@@ -250,7 +250,11 @@ def test_batch_ids_sort_by_time_and_differ_by_try() -> None:
         ("archive/order_tracking/2026-11-20/order_tracking_2026_11_20.179.csv", (NAME, 179)),
         ("archive/order_tracking/2026-11-20/no_suffix.12", ("source/no_suffix", 12)),
         ("archive/order_tracking/2026-11-20/v1.2.34.csv", ("source/v1.2.csv", 34)),
+        ("archive/order_tracking/2026-11-20/part.34.7", ("source/part.7", 34)),
+        ("archive/order_tracking/2026-11-20/.hidden.34", ("source/.hidden", 34)),
+        ("archive/order_tracking/2026-11-20/..34.csv", ("source/..csv", 34)),
     ],
 )
 def test_the_first_identity_is_in_the_archived_name(feed: Feed, archived: str, identity: tuple[str, int]) -> None:
     assert first_identity(feed, archived) == identity
+    assert name_with_generation(feed, *identity) == archived.rpartition("/")[2]

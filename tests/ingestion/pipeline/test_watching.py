@@ -7,8 +7,9 @@ from google.cloud.storage import Bucket
 
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.intake import StoredObject
 from ingestion.pipeline.left_behind import write_note
-from ingestion.pipeline.watching import Silences, days_to_check, is_forgotten, silences
+from ingestion.pipeline.watching import Silences, days_to_check, is_forgotten, silences, unrecognised
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, put
 
 HOUR = timedelta(hours=1)
@@ -46,6 +47,14 @@ def test_an_object_that_no_feed_takes_is_told_when_it_is_old(
     assert key == f"unrecognised source/{name}"
     assert text.startswith(f"gs://{bucket.name}/source/{name}, delivered ")
     assert "has a name that is none of any feed: nothing loads it" in text
+
+
+def test_a_name_with_control_characters_is_told_in_letters(bucket: Bucket, feed: Feed) -> None:
+    """The task returns the text, and Airflow's database holds no NUL: the watch would fail from then on."""
+    at = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    name = "source/order_tracking_2026_11_20.csv\0\x1b[2J"
+    (text,) = unrecognised(bucket.name, [feed], [StoredObject(name, 1, 1, at, "AAAAAA==", None)]).values()
+    assert text.startswith(rf"gs://{bucket.name}/source/order_tracking_2026_11_20.csv\x00\x1b[2J, delivered")
 
 
 def test_what_the_pipeline_itself_keeps_and_folders_are_not_told(bucket: Bucket, feed: Feed) -> None:

@@ -35,8 +35,11 @@ down: install ## stop it; data stay
 status: install ## what runs, since when, where
 	@$(PY) -m local.stack status --home $(STACK)
 
+# Through the environment, as they are: within the recipe, make and shell would carry out what stands in a name.
+put: export PUT_FILE = $(value FILE)
+put: export PUT_AS = $(value AS)
 put: install ## deliver a file: make put FILE=path [AS=name]
-	@$(if $(FILE),,$(error which file? make put FILE=path [AS=name]))$(PY) -m local.put --home $(STACK) "$(FILE)" $(if $(AS),--as "$(AS)")
+	@$(if $(FILE),,$(error which file? make put FILE=path [AS=name]))$(PY) -m local.put --home $(STACK) "$$PUT_FILE" $${PUT_AS:+--as "$$PUT_AS"}
 
 show: install ## tables and bucket, in the terminal (ROWS=20)
 	@$(PY) -m local.show --home $(STACK) $(if $(ROWS),--rows $(ROWS))

@@ -18,12 +18,16 @@ def main() -> int:
     if not arguments.file.is_file():
         print(f"{arguments.file} is not a file")
         return 1
+    name = arguments.name or arguments.file.name
+    if {"", ".", ".."} & set(name.split("/")) or not name.isprintable():
+        print(f"{name!r} is no name below source/: no part of it may be empty, '.' or '..', nor any letter unseen")
+        return 1
     try:
         target = bucket(Home(arguments.home.resolve()))
     except NotRunningError as error:
         print(error)
         return 1
-    blob = target.blob(f"source/{arguments.name or arguments.file.name}")
+    blob = target.blob(f"source/{name}")
     blob.upload_from_filename(arguments.file)
     print(f"gs://{target.name}/{blob.name}, generation {blob.generation}, {blob.size} bytes")
     return 0

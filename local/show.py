@@ -1,6 +1,7 @@
 """`make show`: what is in the tables and in the bucket, in a terminal."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,6 +18,7 @@ from local.clients import NotRunningError, bucket, rows, tables
 from local.stack.home import REPO, Home
 
 LOG = "ingestion_log"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 COUNTS = ("read", "staged", "quarantined", "inserted", "updated", "stale", "duplicate")
 
 
@@ -130,7 +132,7 @@ def _rows(count: int, limit: int) -> str:
 
 
 def _origin(row: dict[str, Any], feed: str) -> Text:
-    return Text(f"{_file(row['_source_file'], feed)}:{row['_record']}")
+    return _text(f"{_file(row['_source_file'], feed)}:{row['_record']}")
 
 
 def _file(name: str, feed: str) -> str:
@@ -139,10 +141,15 @@ def _file(name: str, feed: str) -> str:
 
 
 def _text(value: object) -> Text:
-    """As it is: brackets in data are no markup."""
+    """As it is: brackets in data are no markup, and control characters no orders to the terminal."""
     if value is None:
         return Text()
-    return Text(f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value))
+    return Text(f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else without_control(str(value)))
+
+
+def without_control(text: str) -> str:
+    """The text with control characters, but line ends and tabs, as they are written: \\x1b."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 if __name__ == "__main__":

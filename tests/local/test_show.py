@@ -60,3 +60,16 @@ def test_an_empty_table_is_shown_as_empty() -> None:
     console = terminal()
     show.show_target(console, "order_tracking", [], 0, limit=20)
     assert "order_tracking: 0 rows" in text_of(console)
+
+
+def test_what_producers_write_gives_no_orders_to_the_terminal() -> None:
+    """Data that would set the window's title, clear the screen, or go back over what was printed."""
+    console = terminal()
+    row = ROW | {"address": "a\x1b]0;title\x07\x1b[2J\x9b31m\rb", "_source_file": "source/a\x1b[2J.csv"}
+    show.show_target(console, "order_tracking", [row], 1, limit=20)
+    show.show_quarantine(
+        console, "order_tracking_quarantine", [row | {"raw": "\x1b[8m", "reasons": ["\x1b[8m"]}], 1, limit=20
+    )
+    printed = text_of(console)
+    assert not set(printed) & set("\x07\x1b\x9b\r")
+    assert r"\x1b" in printed

@@ -1,13 +1,13 @@
 """The REST API: Jobs 2.2 for one-time runs. Every other route answers 501 with its name."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import ValidationError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -39,6 +39,7 @@ def create_app(service: JobsService, token: str, base_url: str, host: str) -> Fa
         await service.stop()
 
     app = FastAPI(title="Databricks Jobs, local", lifespan=lifespan, openapi_url=None, strict_content_type=False)
+    app.middleware("http")(_with_headers)
     # The run pages need no token: a foreign page must not reach them under a name of its own.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
     app.add_exception_handler(ApiError, _answer_error)
@@ -53,6 +54,12 @@ def create_app(service: JobsService, token: str, base_url: str, host: str) -> Fa
         )
 
     return app
+
+
+async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await answer(request)
+    response.headers.update(page.HEADERS)
+    return response
 
 
 def _jobs(service: JobsService, base_url: str) -> APIRouter:

@@ -1,5 +1,7 @@
 """Pages for people: the list of runs, a run with its tasks, and a task with its command, timings and log."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
@@ -41,6 +43,24 @@ async function follow() {
 }
 follow();
 """
+
+
+def _source(text: str) -> str:
+    """How a policy names a text that may be applied, or run, as it is."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+# Of every answer. What a script prints stands on these pages: no browser runs it, should it ever be more than text.
+HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src {_source(STYLE)}; script-src {_source(FOLLOW)}; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 
 def index_page(runs: list[Run]) -> str:

@@ -68,7 +68,7 @@ class JobsService:
 
     async def _carry_out(self, run: Run, stop: asyncio.Future[State]) -> None:
         """Work on the run until it is over. Once `stop` has a state, whatever is not over ends with it."""
-        log.info("run %s (%s) started", run.run_id, run.request.run_name)
+        log.info("run %s (%r) started", run.run_id, run.request.run_name)
         limit = run.request.timeout_seconds
         loop = asyncio.get_running_loop()
         timer = loop.call_later(limit, self._end_early, run, timed_out(limit)) if limit else None

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from airflow.providers.databricks.exceptions import DatabricksApiError
 from airflow.providers.databricks.hooks.databricks import DatabricksHook
@@ -202,7 +201,7 @@ def test_the_run_page_is_for_people_and_escapes_what_it_shows(service: Service) 
         "FAILED",
     ):
         assert shown in text
-    for raw in ("<b>out", "<i>", "<script>", "<u>"):
+    for raw in ("<b>out", "<i>", "<script>", "<u>", "onerror"):
         assert raw not in text
     assert f"/runs/{run_id}" in service.call("GET", "/", token=None).text
     assert TOKEN not in text
@@ -215,8 +214,3 @@ def test_the_log_of_a_run_can_be_followed(service: Service) -> None:
     assert rest == {"text": "two\n", "end": 8, "state": "SUCCESS"}
     assert service.call("GET", f"/runs/{run_id}/log?since=8", token=None).json()["text"] == ""
     assert service.call("GET", f"/runs/{run_id}/log?since=-1", token=None).status_code == 400
-
-
-def test_the_run_page_is_not_served_under_another_name(service: Service) -> None:
-    answer = httpx.get(f"{service.url}/", headers={"Host": "example.com"}, trust_env=False)
-    assert answer.status_code == 400

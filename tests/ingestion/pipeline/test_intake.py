@@ -43,7 +43,7 @@ def test_unrecognised_names_are_those_of_no_feed(feed: Feed) -> None:
     assert unrecognised([feed, other], names) == ["source/deep/x.csv", "source/readme.txt"]
 
 
-@pytest.mark.parametrize("name", ["a\0b", "a\x1b[2Jb", "a\nb", "a\x7fb", "a\x9bb", "deep/ab", "../ab"])
+@pytest.mark.parametrize("name", ["a\0b", "a\x1b[2Jb", "a\nb", "a\x7fb", "a\x9bb", "deep/ab", "../ab", ".", ".."])
 def test_no_pattern_takes_a_name_with_control_characters_or_of_a_folder(feed: Feed, name: str) -> None:
     """XComs, terminals and file systems cannot hold all of them: one such file would hold up all others."""
     greedy = feed.model_copy(update={"pattern": r"(?s).*"})

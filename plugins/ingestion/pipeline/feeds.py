@@ -201,11 +201,9 @@ class Feed(Strict):
         if not object_name.startswith(self.prefix):
             return None
         name = object_name.removeprefix(self.prefix)
-        return (
-            None
-            if "/" in name or file_names.has_control(name)
-            else file_names.compiled(self.pattern, self.ignore_case).fullmatch(name)
-        )
+        if "/" in name or name in (".", "..") or file_names.has_control(name):
+            return None
+        return file_names.compiled(self.pattern, self.ignore_case).fullmatch(name)
 
     def beside(self, feeds: Iterable["Feed"]) -> "Feed":
         """This feed, with what it needs to know of those of the same prefix."""

@@ -108,8 +108,6 @@ def test_a_malformed_request_is_not_accepted(body: dict[str, Any]) -> None:
         ({}, {"python_file": "/Workspace/../a.py"}, "must not contain '..'"),
         ({}, {"python_file": "/Workspace/a/b/../../../c.py"}, "must not contain '..'"),
         ({}, {"python_file": "/.."}, "must not contain '..'"),
-        ({}, {"python_file": "a/../../b.py", "source": "GIT"}, "must not contain '..'"),
-        ({}, {"python_file": "/etc/passwd", "source": "GIT"}, "must be relative"),
         ({}, {"parameters": ["x" * 5000, "y" * 5001]}, "10001 bytes, the limit is 10000"),
         ({}, {"python_file": "jobs/a.py", "source": "GIT"}, "source GIT needs a git_source"),
     ],

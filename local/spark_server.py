@@ -75,6 +75,8 @@ def spark_conf(lakehouse: Path, port: int, bucket_endpoint: str | None, interfac
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.adaptive.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "1",
+        # VACUUM makes so many tasks of listing a folder, 10,000 by default: half a minute for a table of ten files.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",
         # As the jobs set it where they may: as on serverless, that is not here.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # Spark keeps the code it generates per session, and each run has a session of its own. Interpreted, a small

@@ -8,6 +8,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as sf
 
+from ingestion_jobs.erased import ERASED
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.expressions import any_of
 from ingestion_jobs.manifest import Feed, Manifest, SourceFile
@@ -24,6 +25,7 @@ class FileCounts:
     read: int = 0  # the greatest `_record`
     good: int = 0
     bad: int = 0
+    erased: int = 0  # of keys that are not loaded any more: of these the place in the file is all that is left
     quarantined: int = 0
     staged_at: datetime | None = None
     reasons: Counter[str] = field(default_factory=Counter)  # of the bad rows
@@ -31,10 +33,12 @@ class FileCounts:
     @property
     def complete(self) -> bool:
         """Whether staging holds every record once."""
-        return self.read == self.good + self.bad
+        return self.read == self.good + self.bad + self.erased
 
 
 Counts = dict[SourceFile, FileCounts]
+# What is told of each file and of the whole batch: the first is the sum of the others.
+FILE_COUNTS = ("rows_read", "rows_staged", "rows_quarantined", "rows_erased")
 
 
 def in_batch(manifest: Manifest) -> str:
@@ -72,6 +76,8 @@ def _count(of_file: FileCounts, group: Row) -> None:
     of_file.staged_at = max(of_file.staged_at or group["staged_at"], group["staged_at"])
     if group["reasons"] is None:
         of_file.good += group["rows"]
+    elif group["reasons"] == [ERASED]:
+        of_file.erased += group["rows"]
     else:
         of_file.bad += group["rows"]
         of_file.reasons.update(dict.fromkeys(group["reasons"], group["rows"]))
@@ -109,9 +115,9 @@ def check_staged(spark: SparkSession, manifest: Manifest, counts: Counts) -> Non
     for file, of_file in counts.items():
         if not of_file.complete:
             raise IngestionError(
-                f"{file.object} (generation {file.generation}): {of_file.read} rows read, but {of_file.good} staged "
-                f"and {of_file.bad} quarantined: run stage again, and if that does not help report it with the file's "
-                "manifest entry"
+                f"{file.object} (generation {file.generation}): {of_file.read} rows read, but {of_file.good} staged, "
+                f"{of_file.bad} quarantined and {of_file.erased} erased: run stage again, and if that does not help "
+                "report it with the file's manifest entry"
             )
     for file, of_file in counts.items():
         if of_file.read == 0:

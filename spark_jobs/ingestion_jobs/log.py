@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
-from ingestion_jobs.counts import Counts
+from ingestion_jobs.counts import FILE_COUNTS, Counts
 from ingestion_jobs.manifest import Manifest
 from ingestion_jobs.names import quoted_table
 from ingestion_jobs.tables import LOG
@@ -55,13 +55,14 @@ def write_log(spark: SparkSession, manifest: Manifest, counts: Counts, merged: M
         {
             "object": file.object,
             "generation": file.generation,
-            "rows_read": of_file.good + of_file.quarantined,
+            "rows_read": of_file.good + of_file.quarantined + of_file.erased,
             "rows_staged": of_file.good,
             "rows_quarantined": of_file.quarantined,
+            "rows_erased": of_file.erased,
         }
         for file, of_file in counts.items()
     ]
-    totals = {name: sum(row[name] for row in of_files) for name in ("rows_read", "rows_staged", "rows_quarantined")}
+    totals = {name: sum(row[name] for row in of_files) for name in FILE_COUNTS}
     rows = [shared | row for row in (*of_files, totals | merged.by_name())]
     schema = ", ".join(f"{name} {type_}" for name, type_, _ in LOG)
     frame = spark.createDataFrame([tuple(row.get(name) for name, _, _ in LOG) for row in rows], schema).coalesce(1)

@@ -5,8 +5,9 @@ Airflow's `plan_batch` writes it and has validated the feed; here it is read and
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -17,6 +18,8 @@ VERSIONS = (1, 2)
 _BATCH_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 # Spark reads a name that starts with "_" or "." as zero rows, and takes wildcards in a name for a pattern.
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,11 @@ class Tables:
     quarantine: str
     log: str
 
+    @property
+    def erased(self) -> str:
+        """The keys that are not loaded any more. Only a feed of which somebody was erased has this table."""
+        return f"{self.target}_erased"
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -115,20 +123,25 @@ class Manifest:
 
 def read_manifest(spark: SparkSession, uri: str) -> Manifest:
     """The manifest at `uri` (gs://, /Volumes or a local path). Raises IngestionError if missing or not as agreed."""
+    return read_document(spark, uri, parse_manifest, f"manifest {uri}", "plan_batch", "it writes one per batch")
+
+
+def read_document(
+    spark: SparkSession, uri: str, parse: Callable[[dict[str, Any]], T], name: str, writer: str, habit: str
+) -> T:
+    """What `parse` makes of the JSON at `uri`. Raises IngestionError if it is missing, or not as its writer agreed."""
     try:
         lines = spark.read.text(uri).collect()
     except PySparkException as error:
         if error.getCondition() == "PATH_NOT_FOUND":
-            raise IngestionError(
-                f"manifest {uri} does not exist: run plan_batch again, it writes one per batch"
-            ) from error
+            raise IngestionError(f"{name} does not exist: run {writer} again, {habit}") from error
         raise
     try:
-        return parse_manifest(json.loads("\n".join(line.value for line in lines)))
+        return parse(json.loads("\n".join(line.value for line in lines)))
     except KeyError as error:
-        raise IngestionError(f"manifest {uri}: {error} is missing; it must be one that plan_batch wrote") from error
+        raise IngestionError(f"{name}: {error} is missing; it must be one that {writer} wrote") from error
     except (ValueError, TypeError) as error:
-        raise IngestionError(f"manifest {uri}: {error}; it must be one that plan_batch wrote") from error
+        raise IngestionError(f"{name}: {error}; it must be one that {writer} wrote") from error
 
 
 def parse_manifest(document: dict[str, Any]) -> Manifest:
@@ -140,15 +153,21 @@ def parse_manifest(document: dict[str, Any]) -> Manifest:
     manifest = Manifest(
         batch_id=document["batch_id"],
         run_id=document["run_id"],
-        feed=_feed(document["feed"]),
-        tables=Tables(**{role: document["tables"][role] for role in ("target", "staging", "quarantine", "log")}),
+        feed=parse_feed(document["feed"]),
+        tables=parse_tables(document["tables"]),
         files=tuple(_source_file(entry) for entry in document["files"]),
     )
     _check(manifest)
     return manifest
 
 
-def _feed(document: dict[str, Any]) -> Feed:
+def parse_tables(document: dict[str, Any]) -> Tables:
+    """The tables in a JSON document. Raises KeyError for one that is missing."""
+    return Tables(**{role: document[role] for role in ("target", "staging", "quarantine", "log")})
+
+
+def parse_feed(document: dict[str, Any]) -> Feed:
+    """The feed in a JSON document. Raises KeyError or TypeError for one that is not as agreed."""
     columns = tuple(
         Column(
             name=column["name"],

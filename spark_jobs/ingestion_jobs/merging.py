@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from ingestion_jobs.conflicts import repeat_on_conflict
 from ingestion_jobs.counts import Counts, check_staged, good_rows, in_batch, staged_counts
+from ingestion_jobs.erased import drop_quarantined, empty_staged
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.history import commits_of_batch
 from ingestion_jobs.keys import Keys, in_ranges, staged_keys
@@ -16,7 +17,7 @@ from ingestion_jobs.manifest import Manifest, read_manifest
 from ingestion_jobs.names import quoted, quoted_table
 from ingestion_jobs.rows import LINEAGE
 from ingestion_jobs.session import settle
-from ingestion_jobs.tables import NO_TABLE, ensure_target_tables
+from ingestion_jobs.tables import NO_TABLE, ensure_target_tables, table_if_exists
 
 _SHOWN_KEYS = 5
 
@@ -31,6 +32,7 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     manifest = read_manifest(spark, manifest_uri)
     merged = _merged_before(spark, manifest)
     if merged is None:
+        _leave_out_erased(spark, manifest)
         counts, keys = _prepare(spark, manifest)
         merged = _merge(spark, manifest, counts, keys)
         write_log(spark, manifest, counts, merged)
@@ -46,6 +48,15 @@ def _merged_before(spark: SparkSession, manifest: Manifest) -> MergedCounts | No
             raise
         return None
     return logged_counts(spark, manifest) if still_hold else None
+
+
+def _leave_out_erased(spark: SparkSession, manifest: Manifest) -> None:
+    """Take the rows of keys that were erased since the batch was staged out of it."""
+    tables = manifest.tables
+    if any(table_if_exists(spark, name) is None for name in (tables.erased, tables.staging)):
+        return
+    if empty_staged(spark, manifest.feed, tables, f"t.{in_batch(manifest)}"):
+        drop_quarantined(spark, tables, in_batch(manifest))
 
 
 def _prepare(spark: SparkSession, manifest: Manifest) -> tuple[Counts, Keys]:

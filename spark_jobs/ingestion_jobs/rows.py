@@ -23,7 +23,7 @@ def typed_rows(records: DataFrame, feed: Feed, layout: Layout) -> DataFrame:
     Nearly all rows are good, which a cheap look tells; the reasons are looked for in the odd ones alone. A lambda keeps
     them apart: Spark evaluates it for the elements of its array only, and an array of no odd row is NULL.
     """
-    values = [_value(column, feed).alias(_named(column.name)) for column in feed.columns]
+    values = [typed_value(column, feed).alias(_named(column.name)) for column in feed.columns]
     names = [column.name for column in feed.columns]
     texts = dict.fromkeys((*names, *layout.field_names))
     row = sf.struct(*(quoted(name) for name in (*texts, *map(_named, names), CORRUPT, "_record", "_delivered_at")))
@@ -43,7 +43,8 @@ def _named(column: str) -> str:
     return f"_typed_{column}"
 
 
-def _value(column: Column, feed: Feed) -> SparkColumn:
+def typed_value(column: Column, feed: Feed) -> SparkColumn:
+    """The value of a column whose text stands under its name; NULL if that cannot be read."""
     text = without_nulls(sf.col(quoted(column.name)), column)
     is_key_text = column.type == "string" and column.name in _needed(feed)
     return typed(trimmed(text) if is_key_text else text, column, feed.time_zone)

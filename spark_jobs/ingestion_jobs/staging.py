@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
-from ingestion_jobs.counts import Counts, check_staged, in_batch, in_generations, staged_counts
+from ingestion_jobs.counts import FILE_COUNTS, Counts, check_staged, in_batch, in_generations, staged_counts
+from ingestion_jobs.erased import IS_BAD, erased_keys, left_empty
 from ingestion_jobs.errors import IngestionError
 from ingestion_jobs.manifest import Manifest, read_manifest
 from ingestion_jobs.names import quoted_table
@@ -89,6 +90,8 @@ def _rows(spark: SparkSession, manifest: Manifest, file_per_partition: bool) -> 
         for layout, files in files_by_layout(manifest).items()
     ]
     rows = reduce(DataFrame.unionByName, groups).withColumn("_batch_id", sf.lit(manifest.batch_id))
+    if (keys := erased_keys(spark, manifest.tables)) is not None:
+        rows = left_empty(rows, manifest.feed, keys)
     # Not a table file for each of many small files.
     tasks = max(_FEWEST_TASKS, sum(file.size for file in manifest.files) // _TASK_BYTES)
     return rows.coalesce(tasks) if file_per_partition and len(manifest.files) > tasks else rows
@@ -117,7 +120,7 @@ def _check(spark: SparkSession, manifest: Manifest, counts: Counts) -> None:
 
 def _replace_quarantine(spark: SparkSession, manifest: Manifest) -> None:
     """The bad rows of the batch instead of what quarantine has of its file generations, also where none are left."""
-    staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest)).where("_reasons IS NOT NULL")
+    staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest)).where(IS_BAD)
     dates = [(file.object, file.generation, date.fromisoformat(file.date)) for file in manifest.files]
     files = spark.createDataFrame(dates, "_source_file string, _generation bigint, file_date date")
     bad = staging.join(sf.broadcast(files), ["_source_file", "_generation"]).select(
@@ -137,9 +140,10 @@ def _result(manifest: Manifest, counts: Counts) -> dict[str, Any]:
             "rows_read": of_file.read,
             "rows_staged": of_file.good,
             "rows_quarantined": of_file.bad,
+            "rows_erased": of_file.erased,
         }
         for file, of_file in counts.items()
     ]
-    totals = {name: sum(file[name] for file in files) for name in ("rows_read", "rows_staged", "rows_quarantined")}
+    totals = {name: sum(file[name] for file in files) for name in FILE_COUNTS}
     reasons = sum((of_file.reasons for of_file in counts.values()), Counter())
     return {"step": "stage", "batch_id": manifest.batch_id, **totals, "files": files, "reasons": dict(reasons)}

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from ingestion_jobs.conflicts import repeat_on_conflict
 from ingestion_jobs.errors import IngestionError
-from ingestion_jobs.manifest import Feed, Manifest
+from ingestion_jobs.manifest import Feed, Manifest, Tables
 from ingestion_jobs.names import quoted, quoted_table, sql_string
 
 NO_TABLE = "TABLE_OR_VIEW_NOT_FOUND"  # Spark's condition
@@ -38,12 +38,13 @@ LOG: list[Definition] = [
     ("batch_id", "string", ""),
     ("object", "string", ""),
     ("generation", "bigint", ""),
-    *((f"rows_{count}", "bigint", "") for count in ("read", "staged", "quarantined")),
+    *((f"rows_{count}", "bigint", "") for count in ("read", "staged", "quarantined", "erased")),
     *((f"rows_{count}", "bigint", "") for count in ("inserted", "updated", "stale", "duplicate")),
     ("staged_at", "timestamp", ""),
     ("merged_at", "timestamp", ""),
     ("dag_run_id", "string", ""),
 ]
+ERASED_KEYS: list[Definition] = [("key_hash", "string", "NOT NULL"), ("erased_at", "timestamp", "NOT NULL")]
 # What a table was built for; changing it under existing rows would make two winners of one key.
 _KEY, _ORDER_BY = "ingestion.key", "ingestion.order_by"
 _MOST_CLUSTERING_COLUMNS = 4
@@ -71,6 +72,11 @@ def ensure_target_tables(spark: SparkSession, manifest: Manifest) -> None:
     if not created:
         _refuse_changed_purpose(spark, manifest, purpose)
     _ensure(spark, manifest, manifest.tables.log, LOG)
+
+
+def ensure_erased_table(spark: SparkSession, tables: Tables) -> None:
+    """The table of the keys that are not loaded any more. Raises IngestionError for a missing schema."""
+    repeat_on_conflict(f"creating {tables.erased}", lambda: _create(spark, tables.erased, ERASED_KEYS, "", {}))
 
 
 def _clustered(feed: Feed) -> str:
@@ -132,13 +138,22 @@ def _ensure(
 
 def _column_types(spark: SparkSession, table: str) -> dict[str, str] | None:
     """Spark SQL types by lower-case column name; None if there is no such table."""
+    found = table_if_exists(spark, table)
+    if found is None:
+        return None
+    return {field.name.lower(): field.dataType.simpleString() for field in found.schema}
+
+
+def table_if_exists(spark: SparkSession, table: str) -> DataFrame | None:
+    """The table, looked up in the catalog; None if there is none."""
     try:
-        schema = spark.table(quoted_table(table)).schema
+        found = spark.table(quoted_table(table))
+        _ = found.schema  # classic Spark has asked the catalog by now, Spark Connect does here
     except AnalysisException as error:
         if error.getCondition() == NO_TABLE:
             return None
         raise
-    return {field.name.lower(): field.dataType.simpleString() for field in schema}
+    return found
 
 
 def _create(

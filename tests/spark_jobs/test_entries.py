@@ -12,7 +12,7 @@ from tests.spark_jobs.conftest import Lake, order
 
 LAUNCHER = """
 import sys
-options = sys.argv.index("--manifest")
+options = next(n for n, argument in enumerate(sys.argv) if argument in ("--manifest", "--request"))
 paths, sys.argv = sys.argv[1:options], sys.argv[options - 1:]
 for path in paths:
     exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
@@ -21,12 +21,17 @@ print("still running")
 
 
 def run(
-    scripts: Sequence[str], remote: str, cwd: Path, manifest: str, python: str | Path = sys.executable
+    scripts: Sequence[str],
+    remote: str,
+    cwd: Path,
+    document: str,
+    python: str | Path = sys.executable,
+    option: str = "--manifest",
 ) -> subprocess.CompletedProcess[str]:
     """Execute scripts one after the other in a process of their own."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [python, "-c", LAUNCHER, *(REPO / "spark_jobs" / script for script in scripts), "--manifest", manifest],
+        [python, "-c", LAUNCHER, *(REPO / "spark_jobs" / script for script in scripts), option, document],
         cwd=cwd,
         env=environment | {"SPARK_REMOTE": remote},
         capture_output=True,

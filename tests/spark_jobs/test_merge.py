@@ -189,7 +189,9 @@ def test_a_batch_that_is_not_staged_is_refused(loaded: Lake) -> None:
 
     stage(loaded.spark, uri)
     loaded.spark.sql(f"DELETE FROM {loaded.schema}.order_tracking_staging WHERE _batch_id = 'refused' AND _record = 2")
-    with pytest.raises(IngestionError, match=r"\(generation 1\): 3 rows read, but 2 staged and 0 quarantined"):
+    with pytest.raises(
+        IngestionError, match=r"\(generation 1\): 3 rows read, but 2 staged, 0 quarantined and 0 erased"
+    ):
         merge(loaded.spark, uri)
     assert loaded.version("order_tracking") == version
 

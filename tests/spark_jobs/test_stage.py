@@ -41,8 +41,10 @@ def test_good_rows_are_staged_typed_with_their_place_in_the_file(module_lake: La
         "rows_read": 2,
         "rows_staged": 2,
         "rows_quarantined": 0,
+        "rows_erased": 0,
         "files": [
-            {"object": "source/good.csv", "generation": 7, "rows_read": 2, "rows_staged": 2, "rows_quarantined": 0}
+            {"object": "source/good.csv", "generation": 7, "rows_read": 2, "rows_staged": 2}
+            | {"rows_quarantined": 0, "rows_erased": 0}
         ],
         "reasons": {},
     }

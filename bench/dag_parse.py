@@ -79,8 +79,8 @@ def measure(dags: Path, feeds: int, home: Path) -> tuple[float, float]:
     )
     line = next(line for line in done.stdout.splitlines() if line.startswith("MEASURED "))
     found, imports, parse = json.loads(line.removeprefix("MEASURED "))
-    if found != feeds + 1:  # the watch
-        raise RuntimeError(f"{found} DAGs instead of {feeds} and the watch:\n{done.stderr}")
+    if found != feeds + 2:  # the watch and the erasure
+        raise RuntimeError(f"{found} DAGs instead of {feeds}, the watch and the erasure:\n{done.stderr}")
     return imports, parse
 
 

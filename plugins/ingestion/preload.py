@@ -13,15 +13,18 @@ from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 
 # What the files of dags/ import, with all that these import.
 MODULES = (
+    "ingestion.pipeline.erasure",
     "ingestion.pipeline.feed_check",
     "ingestion.pipeline.payload",
     "ingestion.pipeline.settings",
     "ingestion.tasks.archive",
     "ingestion.tasks.detect_new_files",
+    "ingestion.tasks.erase",
     "ingestion.tasks.merge",
     "ingestion.tasks.patience",
     "ingestion.tasks.plan_batch",
     "ingestion.tasks.stage",
+    "ingestion.tasks.submit_job",
     "ingestion.tasks.watch",
 )
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
+from airflow.sdk.definitions.param import ParamsDict
+from airflow.sdk.exceptions import ParamValidationError
 
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.patience import RETRIES, WaitOutages
 
 REPO = Path(__file__).resolve().parents[2]
+OF_ALL = ["ingestion_erase", "ingestion_watch"]  # the DAGs that are not one feed's
 
 
 @pytest.fixture
@@ -40,8 +43,8 @@ def parse_one(folder: Path) -> DAG:
 def test_every_feed_has_a_dag_of_its_name_and_one_looks_after_all(dags: Path) -> None:
     bag = parse(dags)
     assert bag.import_errors == {}
-    assert set(bag.dags) == {*(path.stem for path in (dags / "feeds").glob("*.yaml")), "ingestion_watch"}
-    assert sorted(bag.dags) == ["ingestion_watch", "order_tracking", "parcel_invoices", "user_activity"]
+    assert set(bag.dags) == {*(path.stem for path in (dags / "feeds").glob("*.yaml")), *OF_ALL}
+    assert sorted(bag.dags) == [*OF_ALL, "order_tracking", "parcel_invoices", "user_activity"]
     (watch,) = bag.dags["ingestion_watch"].tasks
     assert [feed["name"] for feed in watch.feeds] == ["order_tracking", "parcel_invoices", "user_activity"]
 
@@ -100,7 +103,7 @@ def test_the_docstring_is_the_runbook(dags: Path) -> None:
 def test_a_wrong_feed_is_an_import_error_and_leaves_the_others_alone(dags: Path) -> None:
     (dags / "feeds/broken.yaml").write_text("description: no columns\npattern: x\n")
     bag = parse(dags)
-    assert sorted(bag.dags) == ["ingestion_watch", "order_tracking", "parcel_invoices", "user_activity"]
+    assert sorted(bag.dags) == [*OF_ALL, "order_tracking", "parcel_invoices", "user_activity"]
     ((file, message),) = bag.import_errors.items()
     assert Path(file).name == "feeds_check.py"
     assert "broken.yaml: columns: Field required" in message
@@ -109,7 +112,7 @@ def test_a_wrong_feed_is_an_import_error_and_leaves_the_others_alone(dags: Path)
 def test_a_new_feed_needs_only_its_yaml(dags: Path) -> None:
     text = (dags / "feeds/order_tracking.yaml").read_text()
     (dags / "feeds/returns.yaml").write_text(text.replace("order_tracking_", "returns_"))
-    everyone = ["ingestion_watch", "order_tracking", "parcel_invoices", "returns", "user_activity"]
+    everyone = [*OF_ALL, "order_tracking", "parcel_invoices", "returns", "user_activity"]
     assert sorted(parse(dags).dags) == everyone
 
 
@@ -124,7 +127,7 @@ def test_feeds_that_overlap_are_an_import_error_and_both_go_on_knowing_of_each_o
     if only:  # as a task parses the file
         monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", only)
     bag = parse(dags)
-    everyone = ["ingestion_watch", "order_tracking", "orders", "orders_returns", "parcel_invoices", "user_activity"]
+    everyone = [*OF_ALL, "order_tracking", "orders", "orders_returns", "parcel_invoices", "user_activity"]
     assert sorted(bag.dags) == ([only] if only else everyone)
     ((file, message),) = bag.import_errors.items()
     assert Path(file).name == "feeds_check.py"
@@ -138,7 +141,7 @@ def test_feeds_that_overlap_are_an_import_error_and_both_go_on_knowing_of_each_o
 def test_a_wrong_setting_is_an_import_error_that_names_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGESTION_COMPUTE", "large")
     errors = parse(dags).import_errors
-    assert {Path(file).name for file in errors} == {"file_ingestion.py", "ingestion_watch.py"}
+    assert {Path(file).name for file in errors} == {"file_ingestion.py", "ingestion_erase.py", "ingestion_watch.py"}
     assert all("INGESTION_COMPUTE: neither `serverless` nor JSON" in message for message in errors.values())
 
 
@@ -148,3 +151,49 @@ def test_a_cron_line_replaces_the_timetable(dags: Path, monkeypatch: pytest.Monk
     timetable = parse_one(dags).timetable
     assert type(timetable).__name__ == "CronTriggerTimetable"
     assert timetable.expression == "*/10 * * * *"
+
+
+def test_somebody_is_erased_by_hand_alone_and_the_list_goes_last(dags: Path) -> None:
+    dag = parse(dags).dags["ingestion_erase"]
+    assert (dag.schedule, dag.max_active_runs) == (None, 1)
+    assert {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks} == {
+        "plan_erasure": ["erase"],
+        "erase": ["remove_list"],
+        "remove_list": [],
+    }
+    assert stock(type(dag.get_task("erase"))) == "DatabricksSubmitRunOperator"
+    assert {task.trigger_rule for task in dag.tasks} == {"all_success"}
+    assert all(isinstance(task.retry_policy, WaitOutages) for task in dag.tasks)
+    (job,) = dag.get_task("erase").json["tasks"]
+    assert job["spark_python_task"]["python_file"].endswith("/erase.py")
+    assert job["spark_python_task"]["parameters"][0] == "--request"
+    assert "{bucket}" not in dag.doc_md
+
+
+@pytest.mark.parametrize(
+    ("form", "is_right"),
+    [
+        ({"feed": "order_tracking"}, True),
+        ({"feed": "order_tracking", "keys": "erase/of_november.txt", "finish": True}, True),
+        ({}, False),
+        ({"feed": "no_feed"}, False),
+        # It is deleted afterwards, so it is no object of anybody else.
+        ({"feed": "order_tracking", "keys": "source/order_tracking_2026_11_20.csv"}, False),
+        ({"feed": "order_tracking", "keys": "erase/requests/other.json"}, False),
+    ],
+)
+def test_the_form_of_an_erasure_takes_a_feed_and_a_list_in_its_folder(
+    dags: Path, form: dict[str, object], is_right: bool
+) -> None:
+    params = parse(dags).dags["ingestion_erase"].params
+    if is_right:
+        assert filled(params, form)["feed"] == "order_tracking"
+        return
+    with pytest.raises(ParamValidationError):
+        filled(params, form)
+
+
+def filled(params: ParamsDict, form: dict[str, object]) -> dict[str, object]:
+    """What a run gets of a form, as Airflow checks it."""
+    params.update(form)
+    return params.validate()

@@ -12,9 +12,9 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from ingestion.pipeline import file_names
 from ingestion.pipeline.columns import Column, DecimalSeparator, Strict, ThousandsSeparator
 
-PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/")
+PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/", "erase/")
 NOT_IN_YAML = ("name", "others")
-_TABLES_OF_OURS = re.compile(r"ingestion_log|.*_(staging|quarantine)")
+_TABLES_OF_OURS = re.compile(r"ingestion_log|.*_(staging|quarantine|erased)")
 _UTF_16 = ("utf-16", "utf-16-le", "utf-16-be")
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 

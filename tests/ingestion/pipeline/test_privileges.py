@@ -11,7 +11,7 @@ import requests
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Bucket
 
-from ingestion.pipeline import watching
+from ingestion.pipeline import erasure, watching
 from ingestion.pipeline.archiving import archive, restore_inputs
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
@@ -125,5 +125,10 @@ def test_what_is_documented_is_what_is_used(bucket: Bucket, feed: Feed, used: Us
         told = watching.read_told(bucket)
         found = watching.silences(bucket, [expecting], timedelta(), datetime.now(UTC), told)
         watching.write_told(bucket, found)
+
+    deliver(erasure.default_list(feed.name), "T1\n")
+    keys = erasure.find_list(bucket, erasure.default_list(feed.name))
+    erasure.write_request(bucket, feed, erasure.Asker("e1", "ingestion_erase", "run", "orders"), keys, True)
+    erasure.remove_list(bucket, keys)
 
     assert used == documented()

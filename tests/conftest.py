@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from local.stack import control
 from local.stack.home import Home, StackState
 from local.stack.processes import end, free_port, identify, spawn, tail
 from tests.bucket_server import BucketServer, new_client, new_server
+from tests.faults.proxy import FaultProxy
 from tests.local.databricks.harness import START_SECONDS, Service, healthy, start_service, wait_for
 
 REPO = Path(__file__).resolve().parent.parent
@@ -119,11 +121,16 @@ def service(spark_remote: SparkRemote, tmp_path_factory: pytest.TempPathFactory)
 
 @dataclass(frozen=True)
 class Stack:
-    """The whole stack: its folder, the environment of its Airflow and its clients as in its `env` file, its DAGs."""
+    """The whole stack: its folder, the environment of its Airflow and its clients as in its `env` file, its DAGs.
+
+    Airflow reaches bucket and Databricks through proxies that can make them fail; Spark and the tests do not.
+    """
 
     home: Home
     env: dict[str, str]
     dags: Path
+    bucket: FaultProxy
+    databricks: FaultProxy
 
     @property
     def state(self) -> StackState:
@@ -137,7 +144,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = Home(tmp_path_factory.mktemp("stack"))
     dags = tmp_path_factory.mktemp("airflow") / "dags"
     shutil.copytree(REPO / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
-    supervisor = control.launch(home, dags, control.FREE_PORTS, tied=True)
+
+    def address(name: str) -> str:
+        return f"http://127.0.0.1:{StackState.read(home).ports[name]}"
+
+    with (
+        FaultProxy(lambda: address("bucket")).running() as bucket,
+        FaultProxy(lambda: address("databricks")).running() as databricks,
+        started(home, dags, bucket, databricks) as stack,
+    ):
+        yield stack
+
+
+@contextmanager
+def started(home: Home, dags: Path, bucket: FaultProxy, databricks: FaultProxy) -> Iterator[Stack]:
+    proxies = {"BUCKET_PROXY_PORT": str(bucket.port), "DATABRICKS_PROXY_PORT": str(databricks.port)}
+    supervisor = control.launch(home, dags, control.FREE_PORTS | proxies, tied=True)
     try:
         deadline = time.monotonic() + STACK_START_SECONDS
         while (state := StackState.read(home)).phase == "starting":
@@ -146,7 +168,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             time.sleep(0.2)
         if state.phase != "running":
             pytest.fail(f"the stack did not start: {state.error or tail(home.log('supervisor'))}")
-        yield Stack(home, exported(home.env_file), dags)
+        yield Stack(home, exported(home.env_file), dags, bucket, databricks)
     finally:
         control.stop(home)
 

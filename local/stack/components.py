@@ -1,6 +1,7 @@
 """The processes of the native stack: its services as `services` has them, run below one folder on loopback."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -41,7 +42,8 @@ def stack_components(home: Home, ports: Ports, dags: Path) -> list[Component]:
     """Everything, each after what it needs. Also writes the files the components read at start."""
     secrets = Secrets.of(home)
     place = settings.place_of(home, ports, dags, settings.database_url(database.socket_folder(home.postgres)))
-    tuning = settings.AIRFLOW_TUNING | settings.chosen_environment()
+    seen = settings.behind_proxies(place, os.environ)
+    tuning = settings.AIRFLOW_TUNING | pipeline_environment(seen, secrets) | settings.chosen_environment()
     clients = pipeline_environment(place, secrets) | airflow_environment(place, secrets)
     clients |= tuning | settings.client_environment(place, secrets)
     write_private(home.env_file, settings.shell_lines(clients))

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -120,6 +120,16 @@ def place_of(home: Home, ports: Ports, dags: Path, database: str) -> Place:
         runs=str(home.root / "databricks"),
         workspace=str(home.workspace),
     )
+
+
+def behind_proxies(place: Place, environment: Mapping[str, str]) -> Place:
+    """The place as Airflow sees it: BUCKET_PROXY_PORT and DATABRICKS_PROXY_PORT put a proxy before the two services.
+
+    Tests let it fail in every way, which the services themselves do not.
+    """
+    names = {"bucket": "BUCKET_PROXY_PORT", "databricks": "DATABRICKS_PROXY_PORT"}
+    ports = {name: environment[variable] for name, variable in names.items() if environment.get(variable)}
+    return replace(place, **{name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
 
 
 def chosen_environment() -> dict[str, str]:

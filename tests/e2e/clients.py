@@ -57,6 +57,15 @@ class Airflow(clients.Airflow):
         answer = self._client.get(path, params={"deserialize": True}).raise_for_status()
         return answer.json()["value"]
 
+    def batch_id(self, run: str) -> str:
+        """The batch that a run has planned."""
+        path = f"/dags/{self.dag}/dagRuns/{run}/taskInstances/plan_batch/xcomEntries/batch_id"
+        return self._client.get(path).raise_for_status().json()["value"].strip('"')
+
+    def tries(self, run: str) -> dict[str, int]:
+        """How often each task of a run was tried."""
+        return {name: task["try_number"] for name, task in self.tasks(self.dag, run).items()}
+
     def trigger(self, logical_date: str | None = None, **conf: object) -> str:
         """Start a manual run with these fields of its form, under no date if none is given."""
         answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": logical_date, "conf": conf})
@@ -142,11 +151,11 @@ class Deliveries:
         return self.made[-1]
 
 
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 180) -> T:
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 180, pause: float = 0.4) -> T:
     """The first true answer of `probe`; fails with `what` when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.4)  # asked more often, the servers would spend a tenth of a core on the answers
+        time.sleep(pause)  # asked more often, the servers would spend a tenth of a core on the answers
     return answer

@@ -8,15 +8,16 @@ from google.cloud.storage import Bucket
 from local import clients
 from tests.conftest import Stack
 from tests.e2e.clients import Airflow, Deliveries, Lakehouse
+from tests.e2e.jobs import Jobs
 from tests.e2e.story import FIRST_DAY, wait_until_archived
 from tests.local.databricks.harness import FEW_BATCHES
 
 
 @pytest.fixture(scope="session")
 def few_batches() -> Iterator[pytest.MonkeyPatch]:
-    """Java's settings for Spark, in the environment."""
+    """Java's settings for Spark, and shorter pauses before retries, in the environment."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in FEW_BATCHES.items():
+        for name, value in (FEW_BATCHES | {"INGESTION_RETRY_SECONDS": "2"}).items():
             patch.setenv(name, value)
         yield patch
 
@@ -42,6 +43,20 @@ def activity(stack: Stack) -> Airflow:
 @pytest.fixture(scope="session")
 def lakehouse(stack: Stack) -> Lakehouse:
     return Lakehouse(stack.home)
+
+
+@pytest.fixture(scope="session")
+def jobs(stack: Stack) -> Jobs:
+    """The Databricks service itself, without its proxy."""
+    return Jobs(stack)
+
+
+@pytest.fixture
+def healed(stack: Stack) -> Iterator[None]:
+    """The test leaves no fault behind."""
+    yield
+    stack.bucket.heal()
+    stack.databricks.heal()
 
 
 @pytest.fixture(scope="session")

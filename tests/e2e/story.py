@@ -3,6 +3,7 @@
 from google.cloud.storage import Bucket
 
 from tests.e2e.clients import ENDED, Airflow, Deliveries, Lakehouse, wait_for
+from tests.e2e.jobs import Jobs
 from tests.oracle import Delivery, expected_target
 
 HEADER = "order_num,tracking_num,pck_recieved_date,package_deliver_date,status,address,last_update_timestamp\n"
@@ -49,3 +50,20 @@ def assert_target(lakehouse: Lakehouse, deliveries: Deliveries) -> None:
     found = {row["tracking_num"]: row for row in rows}
     assert len(found) == len(rows), "a key twice"
     assert found == expected_target(deliveries.made)
+
+
+def daily(day: int, status: str = "IN_TRANSIT") -> str:
+    date = f"2026-09-{day:02d}"
+    shared = f"3001,F1,{date},,{status},1 Fault St,{date} 08:00:00\n"
+    return f"{HEADER}{shared}3002,F{day}-2,{date},,{status},,{date} 09:00:00\n"
+
+
+def assert_settled(bucket: Bucket, jobs: Jobs, files: list[Delivery]) -> None:
+    """Each file is archived once, byte for byte, nothing else is left of it, and no run goes on writing."""
+    days = {archived_name(file).rsplit("/", 1)[0] for file in files}
+    assert [name for day in sorted(days) for name in names(bucket, day)] == sorted(map(archived_name, files))
+    for file in files:
+        assert bucket.blob(archived_name(file)).download_as_text() == file.text
+    assert names(bucket, "source/") == []
+    assert [name for name in names(bucket, "batches/order_tracking/") if "/input/" in name] == []
+    assert jobs.active() == []

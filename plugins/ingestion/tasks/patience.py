@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import requests
 import tenacity
-from aiohttp import ClientConnectionError, ClientResponseError
+from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponseError
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import Context, RetryDecision, RetryPolicy
 from google.api_core import exceptions as google
@@ -36,6 +36,7 @@ _OUTAGES = (
     google.RetryError,
     TransportError,
     ClientConnectionError,
+    ClientPayloadError,
 )
 _BUSY = 429
 _SERVER_ERROR = 500

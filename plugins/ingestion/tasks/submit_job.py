@@ -5,6 +5,7 @@ import re
 import time
 from typing import Any
 
+import requests
 from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 from airflow.providers.databricks.hooks.databricks import DatabricksHook, RunState
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
@@ -12,6 +13,7 @@ from airflow.providers.databricks.utils.databricks import extract_failed_task_er
 from airflow.sdk import Context
 
 from ingestion.tasks.patience import OutageError, is_outage
+from ingestion.tasks.run_trigger import RunTrigger
 
 RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 # Types of a run's termination, in Jobs API 2.2, that are nobody's mistake.
@@ -80,6 +82,7 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
             return self._counts
         run = self._wait()
         if run is None:
+            deferral.trigger = RunTrigger.like(deferral.trigger)
             raise deferral
         state = RunState(**run["state"])
         event = {  # as the trigger's
@@ -103,6 +106,8 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:
         """Fail with the job's own words, or return its counts. Missing counts change no outcome."""
+        if "message" in event:
+            raise (OutageError if event["is_outage"] else AirflowException)(event["message"])
         state = RunState.from_json(event["run_state"])
         if not state.is_successful:
             kind = OutageError if self._is_fault_of_platform(event["run_id"]) else AirflowException
@@ -116,7 +121,7 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
         """Whether the run ended for Databricks' own reasons, as the loss of its cluster, and not for the job's."""
         try:
             status = self._hook.get_run(run_id).get("status", {})
-        except AirflowException as error:
+        except (AirflowException, requests.RequestException) as error:
             self.log.warning("It cannot be asked why the run failed: %r", error)
             return is_outage(error)
         return status.get("termination_details", {}).get("type") in PLATFORM_FAULTS
@@ -128,7 +133,7 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
             logs = self._hook.get_run_output(task_run).get("logs") or ""
             # Logs of runs side by side may be mixed within a line on serverless.
             results = [json.loads(text) for text in RESULT.findall(logs)]
-        except (AirflowException, LookupError, ValueError) as error:
+        except (AirflowException, requests.RequestException, LookupError, ValueError) as error:
             self.log.warning("The run succeeded but its output cannot be read, so there are no counts: %r", error)
             return None
         mine = [result for result in results if result.get("batch_id") == self.batch_id]

@@ -96,8 +96,16 @@ def tables_of(feed: Feed, schema: str) -> Tables:
 
 def new_batch_id(now: datetime, dag_id: str, run_id: str, try_number: int) -> str:
     """Name one execution of `plan_batch`: sortable UTC time plus a short hash of who planned it."""
-    digest = hashlib.sha256(f"{dag_id}|{run_id}|{try_number}|{now.isoformat()}".encode()).hexdigest()
-    return f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
+    return f"{now:%Y%m%dT%H%M%SZ}-{_planned_by(dag_id, run_id, try_number)}"
+
+
+def is_of_try(batch_id: str, dag_id: str, run_id: str, tries: range) -> bool:
+    """Whether one of these tries of this run has planned a batch."""
+    return batch_id.rpartition("-")[2] in {_planned_by(dag_id, run_id, number) for number in tries}
+
+
+def _planned_by(dag_id: str, run_id: str, try_number: int) -> str:
+    return hashlib.sha256(f"{dag_id}|{run_id}|{try_number}".encode()).hexdigest()[:8]
 
 
 def batch_prefix(feed: Feed, batch_id: str) -> str:

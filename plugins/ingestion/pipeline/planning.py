@@ -1,8 +1,10 @@
 """Plan a batch: list what is there, pin it by copies, write the manifest. The manifest is the commit point."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from pathlib import PurePosixPath
 
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
@@ -19,6 +21,7 @@ from ingestion.pipeline.manifest import (
     UnreadableFile,
     batch_prefix,
     final_name,
+    is_of_try,
     manifest_name,
     tables_of,
 )
@@ -95,6 +98,24 @@ def read_manifest(bucket: Bucket, feed: Feed, batch_id: str) -> Manifest:
         raise NoManifestError(
             f"gs://{bucket.name}/{name} is gone, so this batch cannot be done again: clear plan_batch to plan a new one"
         ) from None
+
+
+def unpin_failed_tries(bucket: Bucket, feed: Feed, planner: Planner, tries: range) -> list[str]:
+    """Remove what these tries of a run have pinned for a batch whose manifest they did not come to write.
+
+    Returns the names of what was removed. Nothing reads it, and a run that ends green would leave it for good.
+    """
+    removed = []
+    for folder in storage.list_folders(bucket, f"batches/{feed.name}/"):
+        batch_id = PurePosixPath(folder).name
+        is_theirs = is_of_try(batch_id, planner.dag_id, planner.run_id, tries)
+        if not is_theirs or storage.find(bucket, manifest_name(feed, batch_id)) is not None:
+            continue
+        for pinned in storage.list_objects(bucket, f"{folder}input/"):
+            with suppress(storage.BucketRefusedError):  # the bucket's lifecycle rule is for what is left
+                storage.delete_generation(bucket, pinned.name, pinned.generation)
+                removed.append(pinned.name)
+    return removed
 
 
 def _candidates(bucket: Bucket, feed: Feed, request: RunRequest) -> list[Candidate]:

@@ -51,6 +51,14 @@ def list_below(bucket: Bucket, prefix: str) -> list[StoredObject]:
         return [_stored(blob) for blob in bucket.client.list_blobs(bucket, prefix=prefix, retry=RETRY)]
 
 
+def list_folders(bucket: Bucket, prefix: str) -> list[str]:
+    """The prefixes directly under a prefix, each with the slash at its end."""
+    found = bucket.client.list_blobs(bucket, prefix=prefix, delimiter="/", fields="prefixes,nextPageToken", retry=RETRY)
+    with _refusal(f"gs://{bucket.name}/{prefix} cannot be listed", LIST_NEEDS):
+        list(found)  # the pages, for their prefixes
+    return sorted(found.prefixes)
+
+
 def list_between(bucket: Bucket, prefix: str, start: str, end: str) -> list[StoredObject]:
     """The live objects anywhere under a prefix whose names sort from `start` on and before `end`."""
     found = bucket.client.list_blobs(bucket, prefix=prefix, start_offset=start, end_offset=end, retry=RETRY)

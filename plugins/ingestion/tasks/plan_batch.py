@@ -13,7 +13,7 @@ from ingestion.pipeline.candidates import TooManyFilesError
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
 from ingestion.pipeline.manifest import Manifest, manifest_name, new_batch_id
-from ingestion.pipeline.planning import Planner, plan
+from ingestion.pipeline.planning import Planner, plan, unpin_failed_tries
 from ingestion.runs.trigger_form import request_of
 
 
@@ -42,8 +42,12 @@ class PlanBatchOperator(BaseBranchOperator):
         ti = context["ti"]
         batch_id = new_batch_id(datetime.now(UTC), ti.dag_id, ti.run_id, ti.try_number)
         bucket = GCSHook(gcp_conn_id=self.gcp_conn_id).get_conn().bucket(self.bucket)
+        planner = Planner(batch_id, ti.dag_id, ti.run_id, self.schema)
+        if ti.try_number > 1:
+            removed = unpin_failed_tries(bucket, feed, planner, range(1, ti.try_number))
+            self.log.info("Removed what earlier tries have pinned in vain: %s", removed)
         try:
-            manifest = plan(bucket, feed, Planner(batch_id, ti.dag_id, ti.run_id, self.schema), request)
+            manifest = plan(bucket, feed, planner, request)
         except TooManyFilesError as error:
             raise AirflowFailException(str(error)) from error
         if manifest is None:

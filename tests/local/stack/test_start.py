@@ -56,6 +56,25 @@ def test_a_stack_stopped_while_it_starts_leaves_nothing(home: Home) -> None:
             os.kill(pid, 0)
 
 
+def test_a_stack_of_which_everything_was_killed_starts_again_at_once(home: Home) -> None:
+    for _ in range(2):
+        daemon = control.launch(home, REPO / "dags", control.FREE_PORTS, tied=True)
+        await_component(home, "postgres")
+        state = StackState.read(home)
+        for pid in (state.pid, *(item.pid for item in state.components if item.state in ("starting", "running"))):
+            os.kill(pid, signal.SIGKILL)
+        daemon.wait(5)
+    control.stop(home)
+
+
+def await_component(home: Home, name: str) -> None:
+    deadline = time.monotonic() + 60
+    while not any(item.name == name and item.state == "running" for item in StackState.read(home).components):
+        assert time.monotonic() < deadline
+        assert StackState.read(home).phase == "starting", StackState.read(home).error
+        time.sleep(0.05)
+
+
 def test_only_one_supervisor_for_a_home(home: Home) -> None:
     with only_supervisor(home) as ours:
         assert ours

@@ -5,8 +5,6 @@ its batch is staged or merged again. Without the table, which most feeds never h
 catalog.
 """
 
-from collections.abc import Sequence
-
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
@@ -80,12 +78,12 @@ def empty_matching(spark: SparkSession, tables: Tables, source: str, condition: 
 def drop_quarantined(spark: SparkSession, tables: Tables, batch: str = "true") -> int:
     """Delete the quarantined rows whose staged row was left empty, of one batch or of all; returns how many."""
     of_erased = f"SELECT DISTINCT {', '.join(PLACE)} FROM {quoted_table(tables.staging)} WHERE {batch} AND {IS_ERASED}"  # noqa: S608 - quoted
-    return drop_places(spark, tables, f"({of_erased})", PLACE)
+    return drop_places(spark, tables, f"({of_erased})")
 
 
-def drop_places(spark: SparkSession, tables: Tables, source: str, place: Sequence[str]) -> int:
+def drop_places(spark: SparkSession, tables: Tables, source: str) -> int:
     """Delete the quarantined rows that are at a place of the source; returns how many."""
-    same_place = " AND ".join(f"q.{name} = s.{name}" for name in place)
+    same_place = " AND ".join(f"q.{name} = s.{name}" for name in PLACE)
     statement = f"""
         MERGE INTO {quoted_table(tables.quarantine)} AS q USING {source} AS s ON {same_place} WHEN MATCHED THEN DELETE
     """

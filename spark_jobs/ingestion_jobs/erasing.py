@@ -103,10 +103,10 @@ def _empty_quarantine(spark: SparkSession, feed: Feed, tables: Tables) -> int:
     erased = spark.table(quoted_table(tables.erased)).select("key_hash").distinct()
     rows = _keyed(spark, feed, tables).crossJoin(sf.broadcast(spark.table(_PATTERNS)))
     marked = rows.join(sf.broadcast(erased), sf.col("_hash") == sf.col("key_hash"), "left")
-    unreadable = f"(_hash IS NULL OR {_is_broken('reasons')}) AND {_found_in('raw', 'patterns')}"
+    unreadable = f"(_hash IS NULL OR {_is_broken('_reasons')}) AND {_found_in('_raw', 'patterns')}"
     found = marked.where(f"key_hash IS NOT NULL OR ({unreadable})").select(*PLACE).distinct()
     found.createOrReplaceTempView(_PLACES)
-    return dropped + drop_places(spark, tables, _PLACES, PLACE)
+    return dropped + drop_places(spark, tables, _PLACES)
 
 
 def _is_broken(reasons: str) -> str:
@@ -123,14 +123,15 @@ def _keyed(spark: SparkSession, feed: Feed, tables: Tables) -> DataFrame:
     """The quarantined rows with the hash of their key, typed from their text as `stage` would; NULL if it cannot be."""
     columns = [feed.column(name) for name in feed.key]
     schema = ", ".join(f"{quoted(column.name)} STRING" for column in columns)
-    rows = spark.table(quoted_table(tables.quarantine)).select(*PLACE, "reasons", "raw")
-    texts = rows.withColumn("_json", sf.from_json("raw", schema)).select(
-        *PLACE, "reasons", "raw", *(sf.col(f"_json.{quoted(column.name)}").alias(column.name) for column in columns)
+    # Named as no column of a feed can be.
+    kept = (*PLACE, "_reasons", "_raw")
+    named = [sf.col("reasons").alias("_reasons"), sf.col("raw").alias("_raw")]
+    rows = spark.table(quoted_table(tables.quarantine)).select(
+        *PLACE, *named, sf.from_json("raw", schema).alias("_key")
     )
-    typed = texts.select(
-        *PLACE, "reasons", "raw", *(typed_value(column, feed).alias(column.name) for column in columns)
-    )
-    return typed.select(*PLACE, "reasons", "raw", sf.expr(key_hash(feed)).alias("_hash"))
+    texts = rows.select(*kept, *(sf.col(f"_key.{quoted(column.name)}").alias(column.name) for column in columns))
+    typed = texts.select(*kept, *(typed_value(column, feed).alias(column.name) for column in columns))
+    return typed.select(*kept, sf.expr(key_hash(feed)).alias("_hash"))
 
 
 def _delete_from_target(spark: SparkSession, feed: Feed, tables: Tables) -> int:

@@ -22,7 +22,8 @@ for those of its dates. What is accepted now is loaded and moves to `archive/`; 
 the key or `order_by` has changed, first drop `{table}` and `{table}_staging`.
 
 **When a task is tried again and again**, a service is down: bucket, Databricks or the network between. It is waited for
-with pauses of up to half an hour, for some hours, and needs no help afterwards. Any other failure is tried three times.
+with pauses of up to half an hour, for some hours, and needs no help afterwards. What no try can change fails at once;
+any other failure is tried three times.
 
 **When a run is red**, nothing is lost: files stay in `{prefix}` until they are merged. Read the failed task's log, mend
 the cause and clear the task.
@@ -32,6 +33,7 @@ the cause and clear the task.
 | `detect_new_files` | the bucket cannot be listed, or the form makes no sense | check connection, bucket, form |
 | `plan_batch` | a reload cannot read a file, or an archived one no longer fits the feed | do what its message says |
 | `stage`, `merge` | the Databricks run failed; the task links to it | mend what the run's last line says |
+| the same, after one try | a type, key or schema is not as the tables have it: no live run takes the files | the same |
 | `archive` | the batch is not merged, a copy differs or cannot be written | do what it says; nothing was lost |
 
 **A file stays in `{prefix}` though it was loaded** when the bucket refuses its delete (a hold, a retention). People are
@@ -122,8 +124,8 @@ def ingestion_dag(feed: Feed, feed_file: Path, settings: Settings) -> DAG:
         plan_batch = PlanBatchOperator(
             task_id="plan_batch", feed=feed, bucket=settings.bucket, schema=settings.schema_name
         )
-        stage = StageBatchOperator(feed=feed, bucket=settings.bucket, **databricks_job("stage", feed, settings))
-        merge = MergeBatchOperator(outlets=[Asset(name=table)], **databricks_job("merge", feed, settings))
+        stage = StageBatchOperator(**batch_job("stage", feed, settings))
+        merge = MergeBatchOperator(outlets=[Asset(name=table)], **batch_job("merge", feed, settings))
         archive = ArchiveFilesOperator(
             task_id="archive",
             feed=feed,
@@ -138,10 +140,12 @@ def ingestion_dag(feed: Feed, feed_file: Path, settings: Settings) -> DAG:
     return dag
 
 
-def databricks_job(step: str, feed: Feed, settings: Settings) -> dict[str, Any]:
+def batch_job(step: str, feed: Feed, settings: Settings) -> dict[str, Any]:
     """Arguments of the task that runs `<step>.py` on the batch: one at a time for each feed, across all its runs."""
     return {
         "task_id": step,
+        "feed": feed,
+        "bucket": settings.bucket,
         "json": submit_payload(step, ["--manifest", MANIFEST], settings),
         "run_name": f"{feed.name} {step} {BATCH_ID} try {{{{ ti.try_number }}}}",
         "idempotency_token": f"{BATCH_ID}-{step}",

@@ -18,6 +18,7 @@ MODULES = (
     "ingestion.pipeline.payload",
     "ingestion.pipeline.settings",
     "ingestion.tasks.archive",
+    "ingestion.tasks.batch_job",
     "ingestion.tasks.detect_new_files",
     "ingestion.tasks.erase",
     "ingestion.tasks.merge",

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from ingestion_jobs.conflicts import repeat_on_conflict
 from ingestion_jobs.counts import Counts, check_staged, good_rows, in_batch, staged_counts
 from ingestion_jobs.erased import drop_quarantined, empty_staged
-from ingestion_jobs.errors import IngestionError
+from ingestion_jobs.errors import IngestionError, RefusedError
 from ingestion_jobs.history import commits_of_batch
 from ingestion_jobs.keys import Keys, in_ranges, staged_keys
 from ingestion_jobs.log import MergedCounts, logged_counts, write_log
@@ -116,14 +116,14 @@ def _merge(spark: SparkSession, manifest: Manifest, counts: Counts, keys: Keys) 
 
 
 def _refuse_doubled_keys(spark: SparkSession, manifest: Manifest) -> None:
-    """Raise IngestionError if the target has more than one row of a key, which no merge of a batch can bring about."""
+    """Raise RefusedError if the target has more than one row of a key, which no merge of a batch can bring about."""
     target, columns = manifest.tables.target, ", ".join(quoted(name) for name in manifest.feed.key)
     doubled = spark.sql(
         f"SELECT {columns} FROM {quoted_table(target)} GROUP BY {columns} HAVING count(*) > 1 LIMIT {_SHOWN_KEYS}"  # noqa: S608 - quoted
     ).collect()
     if doubled:
         shown = "; ".join(", ".join(f"{name} {row[name]}" for name in manifest.feed.key) for row in doubled)
-        raise IngestionError(
+        raise RefusedError(
             f"{target} has more than one row of the same key ({shown}), which no batch does: something else writes to "
             "it. Delete all but one row of each key, then clear merge; this batch is in the table already"
         )

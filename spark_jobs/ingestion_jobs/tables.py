@@ -6,7 +6,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from ingestion_jobs.conflicts import repeat_on_conflict
-from ingestion_jobs.errors import IngestionError
+from ingestion_jobs.errors import RefusedError
 from ingestion_jobs.manifest import Feed, Manifest, Tables
 from ingestion_jobs.names import quoted, quoted_table, sql_string
 
@@ -52,7 +52,7 @@ _DELETION_VECTORS = {"delta.enableDeletionVectors": "true"}
 
 
 def ensure_staging_tables(spark: SparkSession, manifest: Manifest) -> None:
-    """Staging and quarantine as the feed needs them. Raises IngestionError for a missing schema or a changed type."""
+    """Staging and quarantine as the feed needs them. Raises RefusedError for a missing schema or a changed type."""
     staging = [*_business(manifest.feed), *_nullable(LINEAGE), *STAGING_EXTRA]
     # It is read as a whole, batch by batch: statistics of its columns would skip nothing.
     properties = {"delta.dataSkippingNumIndexedCols": "0"}
@@ -63,7 +63,7 @@ def ensure_staging_tables(spark: SparkSession, manifest: Manifest) -> None:
 def ensure_target_tables(spark: SparkSession, manifest: Manifest) -> None:
     """Target and log as the feed needs them.
 
-    Raises IngestionError for a missing schema, a changed type, key or order column.
+    Raises RefusedError for a missing schema, a changed type, key or order column.
     """
     feed, target = manifest.feed, manifest.tables.target
     purpose = {_KEY: ",".join(feed.key), _ORDER_BY: feed.order_by}
@@ -75,7 +75,7 @@ def ensure_target_tables(spark: SparkSession, manifest: Manifest) -> None:
 
 
 def ensure_erased_table(spark: SparkSession, tables: Tables) -> None:
-    """The table of the keys that are not loaded any more. Raises IngestionError for a missing schema."""
+    """The table of the keys that are not loaded any more. Raises RefusedError for a missing schema."""
     repeat_on_conflict(f"creating {tables.erased}", lambda: _create(spark, tables.erased, ERASED_KEYS, "", {}))
 
 
@@ -124,7 +124,7 @@ def _ensure(
     for name, type_, _ in columns:
         found = existing.get(name.lower(), type_)
         if found != type_:
-            raise IngestionError(
+            raise RefusedError(
                 f"column {name} of {table} is {found}, feed {manifest.feed.name} says {type_}: undo the change, "
                 f"or rebuild: {_rebuild(manifest)}"
             )
@@ -168,7 +168,7 @@ def _create(
         if error.getCondition() != "SCHEMA_NOT_FOUND":
             raise
         schema = table.rpartition(".")[0]
-        raise IngestionError(
+        raise RefusedError(
             f"schema {schema} does not exist, so table {table} cannot be created: run CREATE SCHEMA {schema}, "
             "or set INGESTION_SCHEMA to one that exists"
         ) from error
@@ -179,7 +179,7 @@ def _refuse_changed_purpose(spark: SparkSession, manifest: Manifest, purpose: di
     found = {row["key"]: row["value"] for row in rows}
     for name, value in purpose.items():
         if found.get(name, value) != value:
-            raise IngestionError(
+            raise RefusedError(
                 f"{name.removeprefix('ingestion.')} of {manifest.tables.target} is {found[name]}, "
                 f"feed {manifest.feed.name} says {value}: undo the change, or rebuild: {_rebuild(manifest)}"
             )

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from ingestion_jobs import merging
-from ingestion_jobs.errors import IngestionError
+from ingestion_jobs.errors import IngestionError, RefusedError
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
 from tests.conftest import SparkRemote
@@ -288,7 +288,7 @@ def test_a_key_that_stands_twice_in_the_target_is_named_until_it_is_gone(lake: L
     update = lake.manifest(lake.orders(order("T1", "shipped", "10:00:00"), generation=2))
     stage(lake.spark, update)
     for _ in range(2):
-        with pytest.raises(IngestionError, match=rf"{target} has more than one row .*tracking_num T1\).*clear merge"):
+        with pytest.raises(RefusedError, match=rf"{target} has more than one row .*tracking_num T1\).*clear merge"):
             merge(lake.spark, update)
     assert len(lake.rows("ingestion_log", where="generation = 2")) == 0
     lake.spark.sql(f"DELETE FROM {target} WHERE tracking_num = 'T1'")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingestion_jobs.errors import IngestionError
+from ingestion_jobs.errors import RefusedError
 from ingestion_jobs.merging import merge
 from tests.spark_jobs.conftest import HEADER, ORDER_COLUMNS, Lake, order
 
@@ -66,7 +66,7 @@ def test_a_changed_key_or_order_column_is_refused(loaded: Lake) -> None:
         ({"key": ["order_num"]}, r"key of .*\.order_tracking is tracking_num, feed order_tracking says order_num: "),
         ({"order_by": "pck_recieved_date"}, r"order_by of .* is last_update_timestamp, .* says pck_recieved_date: "),
     ):
-        with pytest.raises(IngestionError, match=message + "undo the change, or rebuild: drop "):
+        with pytest.raises(RefusedError, match=message + "undo the change, or rebuild: drop "):
             merge(loaded.spark, loaded.manifest(again, **changes))
     assert loaded.version("order_tracking") == version
 
@@ -83,7 +83,7 @@ def test_a_new_column_is_added_and_a_changed_type_is_refused(loaded: Lake) -> No
     assert '"tracking_num":"T3"' in raw
     versions = [loaded.version(table) for table in ("order_tracking", "order_tracking_staging")]
     changed = [{**column, "type": "date"} if column["name"] == "status" else column for column in ORDER_COLUMNS]
-    with pytest.raises(IngestionError) as refused:
+    with pytest.raises(RefusedError) as refused:
         loaded.stage(loaded.orders(order("T3", "ok", "09:00:00"), generation=4), columns=changed)
     assert str(refused.value) == (
         f"column status of {loaded.schema}.order_tracking_staging is string, feed order_tracking says date: "
@@ -95,5 +95,5 @@ def test_a_new_column_is_added_and_a_changed_type_is_refused(loaded: Lake) -> No
 
 def test_a_missing_schema_is_named(lake: Lake) -> None:
     lake.spark.sql(f"DROP SCHEMA {lake.schema}")
-    with pytest.raises(IngestionError, match=f"schema {lake.schema} does not exist.*CREATE SCHEMA {lake.schema}"):
+    with pytest.raises(RefusedError, match=f"schema {lake.schema} does not exist.*CREATE SCHEMA {lake.schema}"):
         lake.stage(lake.orders(generation=1))

@@ -12,7 +12,7 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
-from ingestion.pipeline.left_behind import identity_of, is_moved, list_notes, write_note
+from ingestion.pipeline.left_behind import identity_of, is_moved, is_refused, list_notes, write_note
 from ingestion.pipeline.manifest import REASON, BatchFile, Manifest, RejectedFile, batch_prefix
 
 PARALLEL = 8
@@ -32,7 +32,8 @@ def archive(bucket: Bucket, manifest: Manifest) -> list[str]:
     Raises ArchiveError or storage.CopyMismatchError with `source/` still holding the file.
     """
     with ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(lambda item: _let_go(bucket, *item), _left_behind(bucket, manifest.feed)))
+        notes = _left_behind(bucket, manifest.feed)
+        list(pool.map(lambda item: _let_go(bucket, *item, has_merged=bool(manifest.files)), notes))
         kept = list(pool.map(partial(_archive_file, bucket, manifest.feed), manifest.files))
         kept += pool.map(partial(_move_rejected, bucket, manifest.feed), manifest.rejected)
         inputs = storage.list_objects(bucket, batch_prefix(manifest.feed, manifest.batch_id) + "input/")
@@ -136,10 +137,13 @@ def _left_behind(bucket: Bucket, feed: Feed) -> list[tuple[StoredObject, StoredO
     return [(note, in_source.get(identity_of(feed, note.name))) for note in notes]
 
 
-def _let_go(bucket: Bucket, note: StoredObject, source: StoredObject | None) -> None:
-    """Delete a file that an earlier batch moved and had to leave in `source/`; then, or if it is gone, its note."""
+def _let_go(bucket: Bucket, note: StoredObject, source: StoredObject | None, has_merged: bool) -> None:
+    """Delete a file that an earlier batch moved and had to leave in `source/`; then, or if it is gone, its note.
+
+    Of a refused file only the note, once a batch was merged: the next run takes the file.
+    """
     try:
-        if source is not None:
+        if source is not None and not (has_merged and is_refused(note.name)):
             if not is_moved(note.name):
                 return
             copied = storage.find(bucket, note.metadata["copy"])

@@ -14,7 +14,7 @@ from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.file_names import shown
 from ingestion.pipeline.intake import StoredObject, file_date, loadable
-from ingestion.pipeline.left_behind import identity_of, list_notes
+from ingestion.pipeline.left_behind import identity_of, is_refused, list_notes
 
 TOLD = "batches/ingestion_watch.json"
 # After so many days nobody needs to hear that a missing file has come after all.
@@ -77,11 +77,11 @@ def _waiting(bucket: Bucket, feed: Feed, objects: Iterable[StoredObject]) -> Sil
     files = {item.name: item for item in objects if loadable(feed, [item.name])}
     if not files:
         return {}
-    left = {identity_of(feed, note.name) for note in list_notes(bucket, feed)}
+    left = {identity_of(feed, note.name) for note in list_notes(bucket, feed) if not is_refused(note.name)}
     return {
         f"waiting {item.name} {item.generation}": (
             f"gs://{bucket.name}/{item.name}, delivered {_time(item.created)}, is not loaded yet: see the runs of "
-            f"{feed.name}, which is paused, failing or behind."
+            f"{feed.name}, which is paused, failing or behind, or has refused it."
         )
         for item in files.values()
         if (item.name, item.generation) not in left

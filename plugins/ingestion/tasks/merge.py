@@ -4,13 +4,13 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from ingestion.tasks.submit_job import SubmitJobOperator
+from ingestion.tasks.batch_job import BatchJobOperator
 
 # XCom: the batch that a run on Databricks has really merged, whatever state the task was given by hand.
 MERGED_BATCH = "merged_batch"
 
 
-class MergeBatchOperator(SubmitJobOperator):
+class MergeBatchOperator(BatchJobOperator):
     """Run the job `merge`. `archive` learns which batch it merged, and who waits for the table how many rows."""
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any] | None:

@@ -2,35 +2,23 @@
 
 from typing import Any
 
-from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.sdk import Context
 
 from ingestion import alerts
 from ingestion.pipeline.archiving import restore_inputs
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.planning import read_manifest
-from ingestion.tasks.submit_job import SubmitJobOperator
+from ingestion.tasks.batch_job import BatchJobOperator
 
 
-class StageBatchOperator(SubmitJobOperator):
+class StageBatchOperator(BatchJobOperator):
     """Run the job `stage`. Cleared after `archive` has removed the pinned inputs, it takes them from the archive.
 
     People are alerted when more of the batch's rows were quarantined than the feed's `bad_row_share`.
-
-    :param feed: the feed of the batch
-    :param bucket: the bucket that holds it
     """
-
-    def __init__(self, *, feed: Feed, bucket: str, gcp_conn_id: str = "google_cloud_default", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.feed = feed.model_dump(mode="json")
-        self.bucket = bucket
-        self.gcp_conn_id = gcp_conn_id
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Put back what is missing, then submit the job. Raises archiving.ArchiveError for a file that is nowhere."""
-        bucket = GCSHook(gcp_conn_id=self.gcp_conn_id).get_conn().bucket(self.bucket)
-        restored = restore_inputs(bucket, read_manifest(bucket, Feed.model_validate(self.feed), self.batch_id))
+        restored = restore_inputs(self._bucket(), self._manifest())
         if restored:
             self.log.info("Put back from the archive: %s", ", ".join(restored))
         return super().execute(context)

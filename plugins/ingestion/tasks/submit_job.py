@@ -11,6 +11,7 @@ from airflow.providers.databricks.hooks.databricks import DatabricksHook, RunSta
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
 from airflow.providers.databricks.utils.databricks import extract_failed_task_errors
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion.tasks.patience import OutageError, is_outage
 from ingestion.tasks.run_trigger import RunTrigger
@@ -18,12 +19,18 @@ from ingestion.tasks.run_trigger import RunTrigger
 RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 # Types of a run's termination, in Jobs API 2.2, that are nobody's mistake.
 PLATFORM_FAULTS = ("INTERNAL_ERROR", "CLOUD_FAILURE")
+# How a job begins its message when no later try of the same would do: ingestion_jobs.errors.RefusedError.
+REFUSED = re.compile(r"\bRefusedError: ")
 # More finished runs of one step of one batch than anybody clears by hand.
 MAX_SUBMISSIONS = 100
 # Between two looks at a run from its worker: at first this, later a share of the time waited so far, so that a long
 # wait costs few requests and adds little to any run.
 SHORTEST_PAUSE_SECONDS = 0.2
 PAUSE_SHARE = 0.05
+
+
+class RefusedError(AirflowFailException):
+    """A job has refused its work, and would refuse it again. The message is the job's own."""
 
 
 class SubmitOnceHook(DatabricksHook):
@@ -110,8 +117,10 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
             raise (OutageError if event["is_outage"] else AirflowException)(event["message"])
         state = RunState.from_json(event["run_state"])
         if not state.is_successful:
-            kind = OutageError if self._is_fault_of_platform(event["run_id"]) else AirflowException
-            raise kind(_failure(self.task_id, state, event))
+            message = _failure(self.task_id, state, event)
+            if REFUSED.search(message):
+                raise RefusedError(message)
+            raise (OutageError if self._is_fault_of_platform(event["run_id"]) else AirflowException)(message)
         self._counts = self._result(event["run_id"])
         if self._counts:
             self.log.info("Counts: %s", self._counts)

@@ -9,7 +9,8 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline import left_behind
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.left_behind import write_note
+from ingestion.pipeline.left_behind import leave_refused, write_note
+from ingestion.pipeline.manifest import Manifest
 from ingestion.pipeline.planning import UnreadableError
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, names, november, planned, put
 from tests.refusals import ENCRYPTED, NO_ACCESS, Refusals
@@ -62,6 +63,35 @@ def test_an_unreadable_file_is_tried_by_hand_at_once_and_by_live_runs_after_an_h
     put(bucket, OTHER, FIRST)
     archive(bucket, must_plan(bucket, feed, "b3"))
     assert names(bucket, "batches/order_tracking/left/") == [], "the note goes once its file is gone"
+
+
+def test_a_refused_file_is_tried_by_hand_for_a_changed_feed_and_after_another_batch_was_merged(
+    bucket: Bucket, feed: Feed
+) -> None:
+    identity = (NAME, put(bucket, NAME, FIRST))
+    assert leave_refused(bucket, feed, [identity, ("source/order_tracking_2026_01_01.csv", 1)], "a changed key") == [
+        NAME
+    ]
+    assert planned(bucket, feed, run_type="scheduled") is None
+    assert len(must_plan(bucket, feed).files) == 1
+    changed = feed.model_copy(update={"key": ["order_num"]})
+    assert planned(bucket, changed, "b2", run_type="scheduled") is not None
+
+    put(bucket, OTHER, "no header\n")
+    archive(bucket, new_batch(bucket, feed, "b3"))
+    assert planned(bucket, feed, "b4", run_type="scheduled") is None, "a rejected file has merged nothing"
+    put(bucket, OTHER, FIRST)
+    loaded = new_batch(bucket, feed, "b5")
+    assert [file.object for file in loaded.files] == [OTHER]
+    archive(bucket, loaded)
+    assert [file.object for file in new_batch(bucket, feed, "b6").files] == [NAME]
+
+
+def new_batch(bucket: Bucket, feed: Feed, batch_id: str) -> Manifest:
+    """What a live run plans."""
+    manifest = planned(bucket, feed, batch_id, run_type="scheduled")
+    assert manifest is not None
+    return manifest
 
 
 def test_a_reload_fails_over_a_file_that_cannot_be_read(bucket: Bucket, feed: Feed, refusals: Refusals) -> None:

@@ -8,7 +8,7 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
-from ingestion.pipeline.left_behind import write_note
+from ingestion.pipeline.left_behind import leave_refused, write_note
 from ingestion.pipeline.watching import Silences, days_to_check, is_forgotten, silences, unrecognised
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, put
 
@@ -81,6 +81,8 @@ def test_a_file_that_is_not_loaded_is_told_unless_it_was_when_it_was_left(
     told = found(bucket, feed, other)
     assert sorted(key.rsplit(" ", 1)[0] for key in told) == [f"waiting {NAME}", "waiting source/returns_20261120.csv"]
     assert "see the runs of order_tracking, which is paused, failing or behind" in told[f"waiting {NAME} {generation}"]
+    leave_refused(bucket, feed, [(NAME, generation)], "a changed key")
+    assert f"waiting {NAME} {generation}" in found(bucket, feed, other), "its run has failed, and no other comes"
     write_note(bucket, feed, "unreadable", (NAME, generation), "forbidden")
     assert [key.split(" ")[1] for key in found(bucket, feed, other)] == ["source/returns_20261120.csv"]
 

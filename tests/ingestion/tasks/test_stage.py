@@ -3,12 +3,14 @@
 import logging
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk.exceptions import AirflowFailException
 from google.cloud.storage import Bucket
 
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.stage import StageBatchOperator
-from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, put
+from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, planned, put
 from tests.ingestion.tasks.conftest import printing
 from tests.local.databricks.harness import Service, payload
 from tests.operators import execute_to_end, new_context
@@ -16,12 +18,12 @@ from tests.operators import execute_to_end, new_context
 COUNTS = {"batch_id": "b1", "rows_read": 200, "rows_quarantined": 2, "reasons": {"status: missing": 2}}
 
 
-def stage(service: Service, bucket: Bucket, feed: Feed, token: str) -> StageBatchOperator:
+def stage(service: Service, bucket: Bucket, feed: Feed, token: str, text: str = "") -> StageBatchOperator:
     return StageBatchOperator(
         task_id="stage",
         feed=feed,
         bucket=bucket.name,
-        json=payload(service.script(f"{token}.py", printing(COUNTS))),
+        json=payload(service.script(f"{token}.py", text or printing(COUNTS))),
         run_name="try 1",
         idempotency_token=token,
         batch_id="b1",
@@ -53,3 +55,23 @@ def test_a_batch_that_was_archived_is_put_back_before_its_job_runs(
     assert not bucket.blob(pinned).exists()
     execute_to_end(stage(service, bucket, feed, "archived"), new_context())
     assert bucket.blob(pinned).download_as_text() == FIRST
+
+
+JOB_THAT_FAILS = """
+class IngestionError(Exception): pass
+class RefusedError(IngestionError): pass
+raise {error}("column status of orders.t is int, feed order_tracking says string: undo the change")
+"""
+
+
+@pytest.mark.parametrize(("error", "is_final"), [("RefusedError", True), ("IngestionError", False)])
+def test_what_a_job_refuses_is_not_tried_again_and_its_files_are_left_alone(
+    service: Service, bucket: Bucket, feed: Feed, error: str, is_final: bool
+) -> None:
+    put(bucket, NAME, FIRST)
+    must_plan(bucket, feed)
+    job = stage(service, bucket, feed, f"raises-{error}", JOB_THAT_FAILS.format(error=error))
+    with pytest.raises(AirflowException, match=r"column status of orders\.t is int") as failure:
+        execute_to_end(job, new_context())
+    assert isinstance(failure.value, AirflowFailException) is is_final  # which Airflow does not try again
+    assert (planned(bucket, feed, "b2", run_type="scheduled") is None) is is_final

@@ -24,6 +24,7 @@ from local.stack.home import CACHE, Home
 from local.stack.processes import spawn
 from local.stack.settings import base_environment, database_url
 
+_SOCKET = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 107
 _LEFTOVER_SECONDS = 30
 _VERSION_FILE = "airflow_version"
@@ -40,9 +41,14 @@ def database_user() -> str | None:
 
 def socket_folder(data: Path) -> Path:
     """Where the server's socket is: its private data folder, or a short private one if that path is too long."""
-    if len(os.fsencode(data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(data / _SOCKET)) <= _LONGEST_SOCKET_PATH:
         return data
     return Path(tempfile.gettempdir()) / f"pg-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
+
+
+def lock_files(data: Path) -> list[Path]:
+    """What a server leaves if it is killed, each with its process number in the first line."""
+    return [data / "postmaster.pid", socket_folder(data) / f"{_SOCKET}.lock"]
 
 
 def server_command(data: Path) -> list[str]:
@@ -72,19 +78,20 @@ def prepare(home: Home) -> None:
 
 
 def _forget_killed_server(data: Path) -> None:
-    """Remove the lock file of a server that was killed, when nothing of that server is left.
+    """Remove the lock files of a server that was killed, when nothing of that server is left.
 
-    PostgreSQL does not start while any process has the number that stands in it: a zombie that nobody has asked for
+    PostgreSQL does not start while any process has the number that stands in them: a zombie that nobody has asked for
     its exit code yet, or a stranger that was given the number since. Here no other server can have the folder, for its
     supervisor holds the lock of the home.
     """
-    lock = data / "postmaster.pid"
+    locks = [lock for lock in lock_files(data) if lock.exists()]
     deadline = time.monotonic() + _LEFTOVER_SECONDS
-    while lock.exists() and (left := _working_in(data)):
+    while locks and (left := _working_in(data)):
         if time.monotonic() > deadline:
             raise DatabaseError(f"PostgreSQL still works in {data}: end its processes {left}, then start again")
         time.sleep(0.05)
-    lock.unlink(missing_ok=True)
+    for lock in locks:
+        lock.unlink(missing_ok=True)
 
 
 def _working_in(folder: Path) -> list[int]:

@@ -55,3 +55,17 @@ def test_ingestion_variables_of_the_caller_win(monkeypatch: pytest.MonkeyPatch, 
     environment = components["scheduler"].env
     assert environment["INGESTION_POLL_SECONDS"] == "7"
     assert environment["INGESTION_BUCKET"] == "orders-data"
+
+
+def test_a_proxy_is_before_what_airflow_asks_and_before_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, home: Home
+) -> None:
+    monkeypatch.setenv("BUCKET_PROXY_PORT", "11")
+    monkeypatch.setenv("DATABRICKS_PROXY_PORT", "12")
+    ports = Ports()
+    components = {component.name: component for component in stack_components(home, ports, home.root)}
+    for name in ("scheduler", "triggerer"):
+        assert components[name].env["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:11"
+        assert '"port": 12,' in components[name].env["AIRFLOW_CONN_DATABRICKS_DEFAULT"]
+    assert f"--bucket-endpoint={ports.url('bucket')}" in components["spark"].command
+    assert f"-port={ports.bucket}" in components["bucket"].command

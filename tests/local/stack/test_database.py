@@ -39,11 +39,11 @@ def holder(request: pytest.FixtureRequest) -> Iterator[psutil.Process]:
 
 
 def test_a_killed_server_starts_again_though_its_number_is_in_use(home: Home, holder: psutil.Process) -> None:
-    """As after kill -9 of everything: the lock file stays, and a process has the number in it."""
+    """As after kill -9 of everything: the lock files stay, and a process has the number in them."""
     kill(home, start(home))
-    lock = home.postgres / "postmaster.pid"
-    _, *rest = lock.read_text().splitlines()
-    lock.write_text("\n".join([str(holder.pid), *rest, ""]))
+    for lock in database.lock_files(home.postgres):
+        _, *rest = lock.read_text().splitlines()
+        lock.write_text("\n".join([str(holder.pid), *rest, ""]))
     database.prepare(home)
     server = start(home)
     server.send_signal(signal.SIGINT)

@@ -11,6 +11,7 @@ from tests.conftest import Stack
 from tests.e2e.clients import wait_for
 
 RUNS_GET = r"/jobs/runs/get\?"
+RUNS_SUBMIT = r"/jobs/runs/submit$"
 
 
 class Jobs:

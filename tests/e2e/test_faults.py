@@ -10,14 +10,12 @@ from google.cloud.storage import Bucket
 
 from tests.conftest import Stack
 from tests.e2e.clients import Airflow, Deliveries, Lakehouse, wait_for
-from tests.e2e.jobs import RUNS_GET, Jobs
-from tests.e2e.story import assert_settled, assert_target, daily, wait_until_archived
+from tests.e2e.jobs import RUNS_GET, RUNS_SUBMIT, Jobs
+from tests.e2e.story import assert_settled, assert_target, daily, pinned, wait_until_archived
 from tests.faults import answers
 from tests.faults.rules import Answer, Change, Pass, Reset, Truncate
 
 pytestmark = pytest.mark.usefixtures("healed")
-
-RUNS_SUBMIT = r"/jobs/runs/submit$"
 
 
 def test_a_run_meets_every_fault_on_every_api(
@@ -25,6 +23,7 @@ def test_a_run_meets_every_fault_on_every_api(
 ) -> None:
     """Each fault is over when it is asked again, by the client or the next try. One run is TIMEDOUT."""
     waiting = wait_for("a live run waits", airflow.waiting_run)
+    before = pinned(live_bucket)
     looks = stack.bucket.fail(
         "GET", r"/o\?.*prefix=batches/order_tracking/left/|/o\?.*prefix=source/", answers.gcs(503), Reset()
     )
@@ -60,7 +59,7 @@ def test_a_run_meets_every_fault_on_every_api(
     assert len(jobs.runs("stage", batch)) == 2
     # One if the try after the lost answer finds it under way.
     assert len(jobs.runs("merge", batch)) in (1, 2)
-    assert_settled(live_bucket, jobs, [delivery])
+    assert_settled(live_bucket, jobs, [delivery], before)
     assert_target(lakehouse, deliveries)
 
 
@@ -84,6 +83,7 @@ def test_however_long_a_service_is_down_it_costs_at_most_one_databricks_run(
 ) -> None:
     """The service goes down as soon as `stage` has its run, until the task has tried more often than at a mistake."""
     wait_for("a live run waits", airflow.waiting_run)
+    before = pinned(live_bucket)
     look = stack.databricks.hold("GET", RUNS_GET)
     delivery = deliveries.put(f"order_tracking_2026_09_0{3 + stages}.csv", daily(3 + stages))
     wait_for("stage has submitted its run", look.reached.is_set)
@@ -102,7 +102,7 @@ def test_however_long_a_service_is_down_it_costs_at_most_one_databricks_run(
     batch = airflow.batch_id(run)
     assert (len(jobs.runs("stage", batch)), len(jobs.runs("merge", batch))) == (stages, 1)
     assert not airflow.paused()
-    assert_settled(live_bucket, jobs, [delivery])
+    assert_settled(live_bucket, jobs, [delivery], before)
     assert_target(lakehouse, deliveries)
 
 
@@ -111,11 +111,11 @@ def test_a_folder_marker_in_source_starts_nothing(
 ) -> None:
     """As the console makes one. The stand-in stores objects as files and cannot hold it, so the listing is made up."""
     waiting = wait_for("a live run waits", airflow.waiting_run)
-    newest = jobs.runs()[0]["run_id"]
+    before = jobs.runs()
     marker = {"kind": "storage#object", "name": "source/", "bucket": live_bucket.name, "size": "0", "generation": "1"}
     marker |= {"timeCreated": "2026-11-20T10:00:00.000Z", "crc32c": "AAAAAA==", "md5Hash": "1B2M2Y8AsgTpgAmY7PhCfg=="}
     listing = Answer(200, json.dumps({"kind": "storage#objects", "items": [marker]}))
     (rule,) = stack.bucket.fail("GET", r"/o\?.*prefix=source/", listing, times=None)
     wait_for("several looks of both feeds", lambda: rule.met > 6)
     assert airflow.states(waiting)["detect_new_files"] == "deferred"
-    assert jobs.runs()[0]["run_id"] == newest
+    assert jobs.runs() == before

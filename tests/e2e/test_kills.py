@@ -11,10 +11,12 @@ from google.cloud.storage import Bucket
 
 from tests.conftest import Stack
 from tests.e2e.clients import ENDED, Airflow, Deliveries, Lakehouse, wait_for
-from tests.e2e.jobs import RUNS_GET, Jobs
-from tests.e2e.story import archived_name, assert_settled, assert_target, daily, wait_until_archived
+from tests.e2e.jobs import RUNS_GET, RUNS_SUBMIT, Jobs
+from tests.e2e.story import archived_name, assert_settled, assert_target, daily, pinned, wait_until_archived
 from tests.faults.proxy import FaultProxy
 from tests.faults.rules import Hold
+
+LOOKS_OF_SUBMIT = 4  # of one try at a run that it has taken over, before it waits for it
 
 pytestmark = pytest.mark.usefixtures("healed")
 
@@ -24,6 +26,7 @@ def test_a_run_that_is_killed_at_every_step_loads_each_file_once(
 ) -> None:
     """Two files, one of them replaced while the batch is staged: that is a third one, for the next run."""
     wait_for("a live run waits", airflow.waiting_run)
+    before = pinned(live_bucket)
     copying = stack.bucket.hold("POST", "/rewriteTo/.*archive/order_tracking/2026-09-01/")
     deleting = stack.bucket.hold("DELETE", "/o/source/order_tracking_2026_09_02.csv")
     look = stack.databricks.hold("GET", RUNS_GET)
@@ -35,14 +38,18 @@ def test_a_run_that_is_killed_at_every_step_loads_each_file_once(
     frozen = jobs.freeze()
     kill_client(stack.databricks, look)
     files.append(deliveries.put("order_tracking_2026_09_01.csv", daily(1, "REPLACED")))
+    submitted, looks = (len(stack.databricks.seen(*request)) for request in (("POST", RUNS_SUBMIT), ("GET", RUNS_GET)))
+    wait_for("the next try submits", lambda: len(stack.databricks.seen("POST", RUNS_SUBMIT)) > submitted)
+    wait_for("and waits", lambda: len(stack.databricks.seen("GET", RUNS_GET)) > looks + LOOKS_OF_SUBMIT)
+    batch = airflow.batch_id(run)
+    assert len(jobs.runs("stage", batch)) == 1, "the second try has taken the run of the first over"
+
     look = stack.databricks.hold("GET", RUNS_GET)
-    wait_for("the next try asks for the same run", look.reached.is_set)
+    wait_for("it looks again", look.reached.is_set)
     for process in frozen:
         process.resume()
     wait_for("the run has staged the batch", lambda: not jobs.active())
     kill_client(stack.databricks, look)
-    batch = airflow.batch_id(run)
-    assert len(jobs.runs("stage", batch)) == 1, "the second try has taken the run of the first over"
 
     kill_amid_merge(stack, jobs, batch)
     wait_for(
@@ -56,7 +63,7 @@ def test_a_run_that_is_killed_at_every_step_loads_each_file_once(
     assert (len(jobs.runs("stage", batch)), len(jobs.runs("merge", batch))) == (2, 2)
     assert airflow.state(run) == "success"
     wait_until_archived(airflow, live_bucket, files[2])
-    assert_settled(live_bucket, jobs, files)
+    assert_settled(live_bucket, jobs, files, before)
     assert_target(lakehouse, deliveries)
 
 

@@ -9,7 +9,7 @@ from google.cloud.storage import Bucket
 from tests.conftest import Stack
 from tests.e2e.clients import ENDED, Airflow, Deliveries, Lakehouse, wait_for
 from tests.e2e.jobs import Jobs
-from tests.e2e.story import archived_name, assert_settled, assert_target, daily, moved_by, names
+from tests.e2e.story import archived_name, assert_settled, assert_target, daily, moved_by, names, pinned
 from tests.faults import answers
 from tests.oracle import expected_target
 from tests.refusals import ENCRYPTED, HELD, NO_ACCESS
@@ -22,6 +22,7 @@ def test_three_files_of_twenty_that_the_bucket_refuses_keep_no_other_from_being_
 ) -> None:
     """One is forbidden, one has its producer's own key, one is under a hold. One of the others has bad rows only."""
     wait_for("a live run waits", airflow.waiting_run)
+    before = pinned(live_bucket)
     forbidden, encrypted, held, bad = (f"source/order_tracking_2026_09_{day}.csv" for day in (11, 12, 13, 14))
     stack.bucket.fail("GET", f"/o/{forbidden}.*alt=media", answers.gcs(*NO_ACCESS, contents=True), times=None)
     stack.bucket.fail("GET", f"/o/{encrypted}.*alt=media", answers.gcs(*ENCRYPTED, contents=True), times=None)
@@ -63,5 +64,5 @@ def test_three_files_of_twenty_that_the_bucket_refuses_keep_no_other_from_being_
     assert sorted(airflow.returned(manual, "archive")) == sorted(
         f"gs://{live_bucket.name}/{archived_name(file)}" for file in unread
     )
-    assert_settled(live_bucket, jobs, [*files.values(), *unread])
+    assert_settled(live_bucket, jobs, [*files.values(), *unread], before)
     assert_target(lakehouse, deliveries)

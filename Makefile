@@ -9,7 +9,7 @@ AS :=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak up down status put show reset env schema lint lock mutants bench pictures
+.PHONY: help install demo test soak chaos up down status put show reset env schema lint lock mutants bench pictures
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: install ## every test, the end-to-end ones included: two at a time, as one
 
 soak: install ## the long runs: kills at any moment, many property examples
 	@$(PY) -m pytest -m soak --durations=10 $(ARGS)
+
+chaos: install ## N cycles of deliveries and runs with a kill in each, in a stack of its own (N=50 SEED=)
+	@CHAOS_CYCLES=$(or $(N),50) CHAOS_SEED=$(SEED) CHAOS_REPORT=.local/chaos.md $(PY) -m pytest -m chaos tests/e2e/chaos
 
 up: install ## start the stack and keep it running (AIRFLOW_PORT=, BUCKET_PORT=, DATABRICKS_PORT=, SPARK_PORT=)
 	@$(PY) -m local.stack up --home $(STACK)

@@ -15,7 +15,7 @@ from local.stack.processes import Identity, end, identify, spawn, tail
 TICK_SECONDS = 0.1
 STOP_SECONDS = 15
 MAX_RESTARTS = 5
-CALM_SECONDS = 600  # a component that ran this long is forgiven its earlier restarts
+CALM_SECONDS = 60  # a component that ran this long is forgiven its earlier restarts
 
 
 class StartError(Exception):

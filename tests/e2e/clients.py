@@ -71,9 +71,10 @@ class Airflow(clients.Airflow):
         answer = self._client.post(f"/dags/{self.dag}/dagRuns", json={"logical_date": logical_date, "conf": conf})
         return answer.raise_for_status().json()["dag_run_id"]
 
-    def backfill(self, first: str, last: str, max_active_runs: int) -> int:
+    def backfill(self, first: str, last: str, max_active_runs: int, reprocess_behavior: str = "none") -> int:
         """Start a backfill of these days, as the UI's dialog does."""
         order = {"dag_id": self.dag, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
+        order |= {"reprocess_behavior": reprocess_behavior}
         answer = self._client.post("/backfills", json=order | {"max_active_runs": max_active_runs})
         return answer.raise_for_status().json()["id"]
 

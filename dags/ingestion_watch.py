@@ -6,6 +6,7 @@
 | a file of a feed that is not loaded after {patience} | see the runs of that DAG: it is paused, failing or behind |
 | a day without a file, for a feed with `expected_by` | ask the producer |
 | a paused DAG of a feed | mend what its last runs failed of, then unpause it |
+| a backfill of which days are queued and none runs | unpause or cancel it |
 
 It looks every quarter of an hour: one listing for each prefix, and a look at the day that is due for each feed with
 `expected_by`. The task's return value is all that is so now. What was told is kept in `gs://{bucket}/{told}`: delete

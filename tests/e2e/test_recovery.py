@@ -102,8 +102,9 @@ def test_the_watch_tells_of_the_pause_once(stack: Stack, airflow: Airflow, refus
     for _ in range(2):
         run = watch.trigger()
         wait_for("the watch has looked", lambda run=run: watch.state(run) in ENDED)
-        text = f"DAG {airflow.dag} is paused: no file of the feed is loaded until it is unpaused."
-        assert text in watch.returned(run, "watch")
+        pauses = [text for text in watch.returned(run, "watch") if text.startswith(f"DAG {airflow.dag} is paused")]
+        assert "The last run that failed is scheduled__" in pauses[0]
+        assert "1 file(s) wait in gs://orders-data/source/" in pauses[0]
         logs.append(watch.log(watch.dag, run, watch.tasks(watch.dag, run)["watch"]))
     # The first look may have been that of a run by itself.
     assert "thing(s) need a look" not in logs[1]

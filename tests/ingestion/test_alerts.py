@@ -6,16 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from email.message import Message as EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
-from airflow.providers.smtp.hooks.smtp import SmtpHook
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
 from airflow.sdk import DAG, BaseHook, BaseNotifier, Context
 
 from ingestion import alerts
+from local.stack.processes import free_port
 
 
 class Webhook(BaseNotifier):
@@ -53,6 +56,17 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+class Mailbox(Message):
+    """Keeps what a mail server is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[EmailMessage] = []
+
+    def handle_message(self, message: EmailMessage) -> None:
+        self.messages.append(message)
 
 
 def channel(**arguments: object) -> dict[str, object]:
@@ -110,6 +124,7 @@ import io, sys
 from airflow.sdk.log import configure_logging
 configure_logging(json_output={as_json}, output=sys.stdout.buffer if {as_json} else sys.stdout)
 from ingestion import alerts
+from local.stack.processes import free_port
 alerts.tell({{}}, "subject", ["a line"])
 """
     done = subprocess.run(
@@ -124,18 +139,25 @@ alerts.tell({{}}, "subject", ["a line"])
     assert [secret for secret in secrets if secret in done.stdout + done.stderr] == []
 
 
-def test_a_mail_holds_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the hook only the sending is replaced: what a mail server is sent is the provider's own matter."""
-    mails: list[dict[str, Any]] = []
+def test_a_mail_server_is_sent_the_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the provider's notifier and its connection, to a server of this machine."""
+    mailbox = Mailbox()
+    server = Controller(mailbox, hostname="127.0.0.1", port=free_port())
+    connection = {"conn_type": "smtp", "host": server.hostname, "port": server.port}
+    options = {"from_email": "sender@example.com", "disable_ssl": True, "disable_tls": True}
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection | {"extra": options}))
     monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared/ingestion/spark_jobs")
     monkeypatch.setenv("INGESTION_ALERT_EMAIL", "a@example.com, b@example.com")
-    monkeypatch.setattr(SmtpHook, "__enter__", lambda self: self)
-    monkeypatch.setattr(SmtpHook, "from_email", "sender@example.com")
-    monkeypatch.setattr(SmtpHook, "send_email_smtp", lambda self, **mail: mails.append(mail))
-    alerts.tell({}, "subject", ["first <line>", "second"])
-    (mail,) = mails
-    assert mail["to"] == ["a@example.com", "b@example.com"]
-    assert (mail["subject"], mail["html_content"]) == ("subject", "first &lt;line&gt;<br>second")
+    server.start()
+    try:
+        alerts.tell({}, "subject", ["first <line>", "second"])
+    finally:
+        server.stop()
+    (mail,) = mailbox.messages
+    assert mail["X-RcptTo"] == "a@example.com, b@example.com"
+    assert (mail["From"], mail["Subject"]) == ("sender@example.com", "subject")
+    (part,) = mail.get_payload()
+    assert part.get_payload(decode=True).decode() == "first &lt;line&gt;<br>second"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -16,6 +16,8 @@ PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/", "erase/")
 NOT_IN_YAML = ("name", "others")
 _TABLES_OF_OURS = re.compile(r"ingestion_log|.*_(staging|quarantine|erased)")
 _UTF_16 = ("utf-16", "utf-16-le", "utf-16-be")
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 
 
@@ -121,6 +123,11 @@ class Feed(Strict):
     expected_by: Annotated[str, StringConstraints(pattern=r"^\d{2}:[0-5]\d$")] | None = Field(
         default=None,
         description="time of day, in time_zone, by which a day's file is due; 33:00 is 9:00 of the next day",
+    )
+    expected_on: list[Weekday] = Field(
+        default=list(WEEKDAYS),
+        min_length=1,
+        description="the days of the week of which there is a file, for expected_by",
     )
     limits: Limits = Field(default=Limits(), description="what one batch takes at most; the rest waits for the next")
     others: list[OtherFeed] = Field(default_factory=list, description="filled in by `beside`, not by the YAML")
@@ -234,6 +241,10 @@ class Feed(Strict):
         # Without the zone, so that the clock of the wall counts, as in `due`.
         wall = now.astimezone(ZoneInfo(self.time_zone)).replace(tzinfo=None)
         return (wall - self._expected_after).date()
+
+    def is_expected(self, day: date) -> bool:
+        """Whether there is to be a file of that day. Only for a feed that has `expected_by`."""
+        return WEEKDAYS[day.weekday()] in self.expected_on
 
     @property
     def _expected_after(self) -> timedelta:

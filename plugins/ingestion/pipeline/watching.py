@@ -26,22 +26,23 @@ Silences = dict[str, str]
 
 
 class Told(BaseModel):
-    """The content of TOLD: what people have been told of and that is not over."""
+    """The content of TOLD: what people have been told of and that is not over, and what is so for the first look."""
 
     told: Silences = {}
+    suspected: Silences = {}
 
 
-def read_told(bucket: Bucket) -> Silences:
-    """What was told before."""
+def read_told(bucket: Bucket) -> Told:
+    """What was told and suspected before."""
     try:
-        return Told.model_validate_json(storage.read_text(bucket, TOLD)).told
+        return Told.model_validate_json(storage.read_text(bucket, TOLD))
     except NotFound:
-        return {}
+        return Told()
 
 
-def write_told(bucket: Bucket, told: Silences) -> None:
-    """Remember what was told."""
-    storage.write_json(bucket, TOLD, Told(told=told).model_dump())
+def write_told(bucket: Bucket, told: Told) -> None:
+    """Remember it."""
+    storage.write_json(bucket, TOLD, told.model_dump())
 
 
 def silences(bucket: Bucket, feeds: Iterable[Feed], patience: timedelta, now: datetime, told: Silences) -> Silences:
@@ -70,6 +71,15 @@ def unrecognised(bucket: str, feeds: Iterable[Feed], objects: Iterable[StoredObj
             "Deliver it under a right name and delete this one, or mend the feed's YAML."
         )
     return found
+
+
+def waiting_files(bucket: Bucket, feed: Feed) -> str:
+    """How many files of the feed are in its prefix, in words."""
+    files = [item for item in storage.list_objects(bucket, feed.prefix) if loadable(feed, [item.name])]
+    if not files:
+        return f"No file waits in gs://{bucket.name}/{feed.prefix} now."
+    oldest = min(item.created for item in files)
+    return f"{len(files)} file(s) wait in gs://{bucket.name}/{feed.prefix}, the oldest since {_time(oldest)}."
 
 
 def _waiting(bucket: Bucket, feed: Feed, objects: Iterable[StoredObject]) -> Silences:
@@ -108,7 +118,7 @@ def days_to_check(feed: Feed, now: datetime, told: Silences) -> list[date]:
     newest = feed.newest_day_due(now)
     mine = f"{_MISSING} {feed.name} "
     days = {date.fromisoformat(key.removeprefix(mine)) for key in told if key.startswith(mine)}
-    return sorted({newest, *days})
+    return sorted(day for day in {newest, *days} if feed.is_expected(day))
 
 
 def is_forgotten(key: str, now: datetime) -> bool:

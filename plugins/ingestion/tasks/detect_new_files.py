@@ -21,7 +21,7 @@ from ingestion.pipeline.candidates import new_in_source
 from ingestion.pipeline.feed_files import FeedError, load_feed
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.storage import LIST_NEEDS, BucketRefusedError
-from ingestion.runs.queued_runs import is_another_queued, queued_runs
+from ingestion.runs.other_runs import is_another_queued, queued_runs
 from ingestion.runs.trigger_form import request_of
 from ingestion.tasks.new_files import new_files
 from ingestion.tasks.patience import OutageError, is_outage

@@ -13,6 +13,7 @@ from airflow.providers.databricks.utils.databricks import extract_failed_task_er
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
+from ingestion import alerts
 from ingestion.tasks.patience import OutageError, is_outage
 from ingestion.tasks.run_trigger import RunTrigger
 
@@ -124,6 +125,16 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
         self._counts = self._result(event["run_id"])
         if self._counts:
             self.log.info("Counts: %s", self._counts)
+        else:
+            subject = f"{self.dag_id}: the counts of a {self.task_id} cannot be read"
+            alerts.tell(
+                context,
+                subject,
+                [
+                    f"The run of batch {self.batch_id} has succeeded, and its rows are safe: {event['run_page_url']}",
+                    "Nobody can be told of bad rows in it. The table ingestion_log counts every batch that is merged.",
+                ],
+            )
         return self._counts
 
     def _is_fault_of_platform(self, run_id: int) -> bool:

@@ -17,6 +17,7 @@ from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
 from ingestion.pipeline.planning import Planner, plan, read_manifest
 from ingestion.pipeline.run_request import RunRequest
+from ingestion.pipeline.watching import Told
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, november, planned, put
 from tests.refusals import NO_ACCESS, Refusals
 
@@ -122,9 +123,9 @@ def test_what_is_documented_is_what_is_used(bucket: Bucket, feed: Feed, used: Us
     archive(bucket, manifest)
     expecting = feed.model_copy(update={"expected_by": "10:00"})
     for _ in range(2):
-        told = watching.read_told(bucket)
+        told = watching.read_told(bucket).told
         found = watching.silences(bucket, [expecting], timedelta(), datetime.now(UTC), told)
-        watching.write_told(bucket, found)
+        watching.write_told(bucket, Told(told=found))
 
     deliver(erasure.default_list(feed.name), "T1\n")
     keys = erasure.find_list(bucket, erasure.default_list(feed.name))

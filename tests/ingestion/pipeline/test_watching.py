@@ -119,6 +119,18 @@ def test_a_time_that_is_none_is_refused(feed: Feed, by: str) -> None:
         expecting(feed, by)
 
 
+def test_days_without_a_file_by_plan_are_not_told(bucket: Bucket, feed: Feed) -> None:
+    weekdays = expecting(feed, "09:00").model_dump() | {"expected_on": ["mon", "tue", "wed", "thu", "fri"]}
+    feed = Feed.model_validate(weekdays)
+    friday = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    told = missing(bucket, feed, friday)
+    assert list(told) == ["missing order_tracking 2026-11-20"]
+    for later in (1, 2):  # Saturday and Sunday: what was told stays so, nothing is added
+        assert missing(bucket, feed, friday + timedelta(days=later), told) == told
+    monday = missing(bucket, feed, friday + timedelta(days=3), told)
+    assert list(monday) == ["missing order_tracking 2026-11-20", "missing order_tracking 2026-11-23"]
+
+
 def missing(bucket: Bucket, feed: Feed, now: datetime = NOON, told: Silences | None = None) -> Silences:
     return silences(bucket, [feed], timedelta(days=1000), now, told or {})
 

@@ -28,7 +28,7 @@ from ingestion.pipeline import left_behind
 from ingestion.pipeline.feed_files import load_feed
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
-from ingestion.runs.queued_runs import QueuedRun
+from ingestion.runs.other_runs import QueuedRun
 from ingestion.tasks import detect_new_files
 from ingestion.tasks.detect_new_files import NewFilesSensor, NewFilesTrigger
 from tests.conftest import REPO

@@ -60,11 +60,12 @@ def test_the_last_counts_of_its_batch_are_its_result(service: Service, wait_seco
 
 @pytest.mark.parametrize("output", ["", 'print(\'INGESTION_RESULT {"batch_id": "b1\')', printing({"batch_id": "b2"})])
 def test_a_run_without_readable_counts_is_still_a_success(
-    service: Service, output: str, capsys: pytest.CaptureFixture[str]
+    service: Service, output: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     result, _ = run(job(service, output, f"none-{len(output)}"))
     assert result is None
     assert "so there are no counts" in capsys.readouterr().out  # of Airflow's logger, which is not Python's
+    assert "the counts of a stage cannot be read" in caplog.text, "people are told"
 
 
 @pytest.mark.parametrize("wait_seconds", [0, IN_THE_WORKER])

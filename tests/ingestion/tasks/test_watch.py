@@ -31,6 +31,8 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     names: set[str] = set()
     answer = lambda dag_id: SimpleNamespace(is_paused=dag_id in names)  # noqa: E731 - a method of a class for a test
     monkeypatch.setattr(watch.RuntimeTaskInstance, "get_dag", staticmethod(answer))
+    monkeypatch.setattr(watch, "last_runs", lambda dag_id: "No run has failed.")
+    monkeypatch.setattr(watch, "queued_backfill_days", lambda dag_id: 0)
     return names
 
 
@@ -52,14 +54,36 @@ def test_each_thing_is_told_once_and_once_more_when_it_is_over(
     assert messages == []
     bucket.delete_blob("source/misspelt.csv")
     paused.add(feed.name)
-    pause = "DAG order_tracking is paused: no file of the feed is loaded until it is unpaused."
-    assert look(bucket, feed) == [waiting, pause]
+    (still, pause) = look(bucket, feed)
+    assert still == waiting
+    assert pause.startswith(
+        "DAG order_tracking is paused, by somebody or for failed runs in a row: no file of the feed"
+    )
+    assert f"No run has failed. 1 file(s) wait in gs://{bucket.name}/source/, the oldest since 20" in pause
+    assert "`airflow dags unpause order_tracking`" in pause
     assert messages.pop() == ("ingestion_watch: 1 thing(s) need a look, 1 over", [pause, f"Over: {misspelt}"])
     bucket.delete_blob(NAME)
     paused.clear()
     assert look(bucket, feed) == []
     assert messages.pop() == ("ingestion_watch: 2 over", [f"Over: {waiting}", f"Over: {pause}"])
     assert messages == []
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_backfill_that_stands_still_for_two_looks_is_told(
+    bucket: Bucket, feed: Feed, messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "queued_backfill_days", lambda dag_id: 3)
+    assert look(bucket, feed) == [], "it may be between two days"
+    (stands,) = look(bucket, feed)
+    assert stands.startswith("A backfill of order_tracking stands still: 3 of its days are queued and none runs.")
+    assert look(bucket, feed) == [stands]
+    monkeypatch.setattr(watch, "queued_backfill_days", lambda dag_id: 0)
+    look(bucket, feed)
+    assert [subject for subject, _ in messages] == [
+        "ingestion_watch: 1 thing(s) need a look",
+        "ingestion_watch: 1 over",
+    ]
 
 
 @pytest.mark.usefixtures("paused")

@@ -1,4 +1,4 @@
-"""The runs of a DAG that are queued while a live run waits, as far as Airflow tells a trigger and a task of them.
+"""Other runs of a DAG: those that are queued while a live run waits, days of backfills, and how the last ones ended.
 
 A trigger may only count runs, by state and by name. A task may read single runs, and so learn whether one could start.
 """
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
+from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun, GetPreviousDagRun, PreviousDagRunResult
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 QUEUED = "queued"
@@ -45,6 +45,35 @@ def queued_runs(dag_id: str, task_id: str) -> list[QueuedRun]:
     names = [run_id for run_id, tasks in states.items() if tasks.get(task_id) is None]
     runs = [_read(dag_id, name) for name in names if not name.startswith(f"{BACKFILL}__")]
     return [QueuedRun(run.run_id, _may_start(run)) for run in runs if run.state == QUEUED]
+
+
+def queued_backfill_days(dag_id: str) -> int:
+    """How many days of backfills, by their names, are queued while none of them runs; 0 while one does."""
+    total, queued = _count(dag_id), 0
+    names = _days_of_backfills()
+    while queued < total and (some := list(islice(names, NAMES_PER_REQUEST))):
+        if RuntimeTaskInstance.get_dr_count(dag_id, run_ids=some, states=["running"]):
+            return 0
+        queued += _count(dag_id, some)
+    return queued
+
+
+def last_runs(dag_id: str) -> str:
+    """For a task: which run failed last and which succeeded last, in words, of those that have a logical date."""
+    failed, succeeded = (_last(dag_id, state) for state in ("failed", "success"))
+    return (f"The last run that failed is {failed}; " if failed else "No run has failed; ") + (
+        f"the last that succeeded is {succeeded}." if succeeded else "none has succeeded."
+    )
+
+
+def _last(dag_id: str, state: str) -> str | None:
+    question = GetPreviousDagRun(dag_id=dag_id, logical_date=datetime.now(UTC), state=state)
+    answer = task_runner.SUPERVISOR_COMMS.send(question)
+    if not isinstance(answer, PreviousDagRunResult):
+        raise TypeError(f"Airflow answered {answer!r} when asked for the last run of {dag_id}")
+    run = answer.dag_run
+    ended = f", which ended {run.end_date.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if run and run.end_date else ""
+    return f"{run.run_id}{ended}" if run else None
 
 
 def _may_start(run: DagRunResult) -> datetime | None:

@@ -1,15 +1,15 @@
 """Which queued runs a waiting one hears of, with made-up answers; tests/e2e/test_cannot_start.py has Airflow's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.sdk.api.datamodels._generated import DagRunState, DagRunType
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun
+from airflow.sdk.execution_time.comms import DagRunResult, GetDagRun, GetPreviousDagRun, PreviousDagRunResult
 
-from ingestion.runs import queued_runs
-from ingestion.runs.queued_runs import QueuedRun, is_another_queued
+from ingestion.runs import other_runs
+from ingestion.runs.other_runs import QueuedRun, is_another_queued
 
 DAG = "order_tracking"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -20,13 +20,19 @@ MANUAL = "manual__2026-11-20T09:00:00.123+00:00"
 
 
 def answers(
-    monkeypatch: pytest.MonkeyPatch, queued: list[str], after: Callable[[], object] | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    queued: list[str],
+    after: Callable[[], object] | None = None,
+    running: Iterable[str] = (),
 ) -> list[list[str] | None]:
     """Answer counts of queued runs; returns the names that were asked for, one entry for each request."""
     asked: list[list[str] | None] = []
 
     def count(dag_id: str, states: list[str], run_ids: list[str] | None = None) -> int:
-        assert (dag_id, states) == (DAG, ["queued"])
+        assert dag_id == DAG
+        if states == ["running"]:
+            return len(set(running) & set(run_ids or []))
+        assert states == ["queued"]
         assert run_ids != [], "Airflow takes no names for all"
         asked.append(run_ids)
         found = len(queued) if run_ids is None else len(set(queued) & set(run_ids))
@@ -34,7 +40,7 @@ def answers(
             after()
         return found
 
-    monkeypatch.setattr(queued_runs.RuntimeTaskInstance, "get_dr_count", count)
+    monkeypatch.setattr(other_runs.RuntimeTaskInstance, "get_dr_count", count)
     return asked
 
 
@@ -69,6 +75,34 @@ def test_a_backfill_run_that_starts_between_two_counts_is_no_other_run(monkeypat
     assert is_another_queued(DAG, []) is False
 
 
+@pytest.mark.parametrize(
+    ("queued", "running", "days"),
+    [
+        ([DAY, OLD_DAY, MANUAL], [], 2),
+        ([DAY], ["backfill__2026-10-31T00:00:00+00:00"], 0),
+        ([MANUAL], [], 0),
+        ([], [], 0),
+    ],
+)
+def test_days_of_a_backfill_stand_still_while_none_runs(
+    queued: list[str], running: list[str], days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, queued, running=running)
+    assert other_runs.queued_backfill_days(DAG) == days
+
+
+def test_the_last_runs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = {"failed": run("live 2", end_date=NOON), "success": None}
+
+    class Supervisor:
+        def send(self, question: GetPreviousDagRun) -> PreviousDagRunResult:
+            return PreviousDagRunResult(dag_run=ended[str(question.state)])
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+    said = "The last run that failed is live 2, which ended 2026-11-20 12:00 UTC; none has succeeded."
+    assert other_runs.last_runs(DAG) == said
+
+
 def test_a_task_learns_when_each_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = {
         MANUAL: run(MANUAL),
@@ -80,7 +114,7 @@ def test_a_task_learns_when_each_may_start(monkeypatch: pytest.MonkeyPatch) -> N
     states: dict[str, dict[str, str | None]] = {name: {"detect_new_files": None} for name in [*runs, DAY]}
     states["manual__done"] = {"detect_new_files": "success"}
     monkeypatch.setattr(
-        queued_runs.RuntimeTaskInstance, "get_task_states", lambda dag_id, task_ids: states if dag_id == DAG else {}
+        other_runs.RuntimeTaskInstance, "get_task_states", lambda dag_id, task_ids: states if dag_id == DAG else {}
     )
 
     class Supervisor:
@@ -88,7 +122,7 @@ def test_a_task_learns_when_each_may_start(monkeypatch: pytest.MonkeyPatch) -> N
             return runs[question.run_id]
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
-    assert queued_runs.queued_runs(DAG, "detect_new_files") == [
+    assert other_runs.queued_runs(DAG, "detect_new_files") == [
         QueuedRun(MANUAL, NOON),
         QueuedRun(TAKEN_OVER, None),
         QueuedRun("later", NOON + timedelta(hours=1)),

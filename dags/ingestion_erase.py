@@ -90,7 +90,7 @@ if get_parsing_context().dag_id in (None, DAG_ID):
         )
         erase = SubmitJobOperator(
             task_id="erase",
-            json=submit_payload("erase", ["--request", REQUEST], settings),
+            json=submit_payload("erase", ["--request", REQUEST], settings, "STANDARD"),
             run_name=f"erase {ERASURE_ID} try {{{{ ti.try_number }}}}",
             idempotency_token=f"{ERASURE_ID}-erase",
             batch_id=ERASURE_ID,

@@ -1,18 +1,20 @@
 """What differs from one environment to the next: the `INGESTION_*` variables. Connections hold the rest."""
 
 import json
+import logging
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 PREFIX = "INGESTION_"
+log = logging.getLogger(__name__)
 
 
 class SettingsError(ValueError):
-    """A variable that is missing, unknown or wrong. The message names it."""
+    """A variable that is missing or wrong. The message names it."""
 
 
 class Channel(BaseModel):
@@ -24,6 +26,48 @@ class Channel(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     notifier: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+
+
+class _Known(BaseModel):
+    """Databricks drops a misspelt field of a request in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Access(_Known):
+    """Somebody who may see or manage the runs."""
+
+    permission_level: Literal["CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER"]
+    group_name: str | None = None
+    user_name: str | None = None
+    service_principal_name: str | None = None
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> Self:
+        if sum(name is not None for name in (self.group_name, self.user_name, self.service_principal_name)) != 1:
+            raise ValueError("exactly one of group_name, user_name and service_principal_name")
+        return self
+
+
+class RunOptions(_Known):
+    """Fields of `runs/submit` about people and money, by the names of the Jobs API 2.2."""
+
+    access_control_list: list[Access] | None = None
+    budget_policy_id: str | None = None
+    usage_policy_id: str | None = None
+    performance_target: Literal["PERFORMANCE_OPTIMIZED", "STANDARD"] | None = None
+
+
+GitProvider = Literal[
+    "gitHub", "gitHubEnterprise", "gitLab", "gitLabEnterpriseEdition", "azureDevOpsServices", "bitbucketCloud",
+    "bitbucketServer", "awsCodeCommit",
+]  # fmt: skip
+_PROVIDERS: dict[str, GitProvider] = {
+    "github.com": "gitHub",
+    "gitlab.com": "gitLab",
+    "dev.azure.com": "azureDevOpsServices",
+    "bitbucket.org": "bitbucketCloud",
+}
 
 
 class Settings(BaseModel):
@@ -39,7 +83,11 @@ class Settings(BaseModel):
         description="`serverless`, or JSON with one of `new_cluster` (a cluster spec) and `existing_cluster_id`",
     )
     jobs: str | None = Field(default=None, description="workspace folder of the job scripts, `/Workspace/…/spark_jobs`")
-    git_url: str | None = Field(default=None, description="GitHub repository of the job scripts, instead of `jobs`")
+    run_options: RunOptions = Field(
+        default=RunOptions(), description="JSON: who may see the runs, budget policy, performance target"
+    )
+    git_url: str | None = Field(default=None, description="Git repository of the job scripts, instead of `jobs`")
+    git_provider: GitProvider | None = Field(default=None, description="of `git_url`, where its host does not say it")
     git_ref: str | None = Field(
         default=None, description="`tag:v1`, `commit:<sha>` or `branch:main` of that repository"
     )
@@ -96,7 +144,7 @@ class Settings(BaseModel):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("alert_channels", mode="before")
+    @field_validator("alert_channels", "run_options", mode="before")
     @classmethod
     def _read(cls, value: object) -> object:
         try:
@@ -105,23 +153,42 @@ class Settings(BaseModel):
             raise ValueError(f"not JSON: {error}") from error
 
     @model_validator(mode="after")
-    def _one_source_of_scripts(self) -> "Settings":
+    def _one_source_of_scripts(self) -> Self:
         if (self.jobs is None) == (self.git_url is None):
             raise ValueError("the scripts come from one place: set INGESTION_JOBS or INGESTION_GIT_URL")
         if (self.git_url is None) != (self.git_ref is None):
             raise ValueError("INGESTION_GIT_URL and INGESTION_GIT_REF go together")
+        if self.git_url and self.provider is None:
+            raise ValueError("set INGESTION_GIT_PROVIDER, gitHubEnterprise say: INGESTION_GIT_URL does not tell it")
         return self
+
+    @property
+    def provider(self) -> GitProvider | None:
+        """Who keeps the repository."""
+        return self.git_provider or _PROVIDERS.get(urlsplit(self.git_url or "").hostname or "")
+
+    @property
+    def is_serverless(self) -> bool:
+        """Whether the runs have no cluster of their own."""
+        return "serverless" in self.compute
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
-    """The settings among these environment variables. Raises SettingsError."""
+    """The settings among these environment variables, of which an empty one is not set. Raises SettingsError.
+
+    An unknown one is warned of: it may be of a version to come, and misspelt it leaves a default in its place.
+    """
     given = {name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
+    known = {field.alias or name for name, field in Settings.model_fields.items()}
+    if unknown := sorted(PREFIX + name.upper() for name in given.keys() - known):
+        log.warning("No setting of the pipeline is called %s", ", ".join(unknown))
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate({name: value for name, value in given.items() if value and name in known})
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(item) for item in error.errors())) from error
 
 
 def _problem(item: ErrorDetails) -> str:
-    variable = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "settings"
+    name, *within = map(str, item["loc"] or ("",))
+    variable = ".".join([PREFIX + name.upper(), *within]) if name else "settings"
     return f"{variable}: {item['msg'].removeprefix('Value error, ')}"

@@ -24,6 +24,13 @@ def test_values_are_typed() -> None:
     assert settings.alert_email == ["a@example.com", "b@example.com"]
 
 
+def test_an_unknown_variable_is_warned_of_and_an_empty_one_is_not_set(caplog: pytest.LogCaptureFixture) -> None:
+    """As compose and charts pass on what has no value."""
+    settings = load_settings(JOBS | {"INGESTION_BUKET": "x", "INGESTION_GIT_URL": "", "INGESTION_POLL_SECONDS": ""})
+    assert settings == load_settings(JOBS)
+    assert "No setting of the pipeline is called INGESTION_BUKET" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
@@ -31,15 +38,32 @@ def test_values_are_typed() -> None:
         (JOBS | GIT, "the scripts come from one place"),
         ({"INGESTION_GIT_URL": "https://github.com/example/x"}, "INGESTION_GIT_URL and INGESTION_GIT_REF go together"),
         (GIT | {"INGESTION_GIT_REF": "v1"}, "INGESTION_GIT_REF: starts with `tag:`"),
-        (JOBS | {"INGESTION_BUKET": "x"}, "INGESTION_BUKET: Extra inputs are not permitted"),
         (JOBS | {"INGESTION_POLL_SECONDS": "soon"}, "INGESTION_POLL_SECONDS: Input should be a valid number"),
         (JOBS | {"INGESTION_RUN_WAIT_SECONDS": "-1"}, "INGESTION_RUN_WAIT_SECONDS: Input should be greater"),
+        (
+            GIT | {"INGESTION_GIT_URL": "https://git.example.com/x"},
+            "set INGESTION_GIT_PROVIDER, gitHubEnterprise say: INGESTION_GIT_URL does not tell it",
+        ),
+        (JOBS | {"INGESTION_GIT_PROVIDER": "github"}, "INGESTION_GIT_PROVIDER: Input should be 'gitHub', "),
+        (JOBS | {"INGESTION_RUN_OPTIONS": "{"}, "INGESTION_RUN_OPTIONS: not JSON"),
+        (
+            JOBS | {"INGESTION_RUN_OPTIONS": '{"tags": {}}'},
+            "INGESTION_RUN_OPTIONS.tags: Extra inputs are not permitted",
+        ),
+        (
+            JOBS | {"INGESTION_RUN_OPTIONS": '{"performance_target": "FAST"}'},
+            "INGESTION_RUN_OPTIONS.performance_target: Input should be 'PERFORMANCE_OPTIMIZED' or 'STANDARD'",
+        ),
+        (
+            JOBS | {"INGESTION_RUN_OPTIONS": '{"access_control_list": [{"permission_level": "CAN_VIEW"}]}'},
+            "INGESTION_RUN_OPTIONS.access_control_list.0: exactly one of group_name, user_name",
+        ),
         (JOBS | {"INGESTION_COMPUTE": "big"}, "INGESTION_COMPUTE: neither `serverless` nor JSON"),
         (JOBS | {"INGESTION_ALERT_CHANNELS": "slack"}, "INGESTION_ALERT_CHANNELS: not JSON"),
-        (JOBS | {"INGESTION_ALERT_CHANNELS": '[{"text": "x"}]'}, "INGESTION_ALERT_CHANNELS: Field required"),
+        (JOBS | {"INGESTION_ALERT_CHANNELS": '[{"text": "x"}]'}, "INGESTION_ALERT_CHANNELS.0.notifier: Field required"),
         (
             JOBS | {"INGESTION_ALERT_CHANNELS": '[{"notifier": "Slack"}]'},
-            "INGESTION_ALERT_CHANNELS: String should match",
+            "INGESTION_ALERT_CHANNELS.0.notifier: String should match",
         ),
         (JOBS | {"INGESTION_COMPUTE": "{}"}, "INGESTION_COMPUTE: exactly one of"),
         (

@@ -17,7 +17,8 @@ AIRFLOW = ("airflow", "pendulum")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dags": ("airflow.sdk", "ingestion.alerts", "ingestion.pipeline", "ingestion.runs", "ingestion.tasks"),
     "plugins/ingestion/pipeline": ("google.api_core", "google.cloud.storage", "pydantic", "pydantic_core", "yaml"),
-    # aiohttp, asgiref and gcloud are what the provider's own trigger is written with; the others raise errors.
+    # aiohttp, asgiref and gcloud are what the provider's own trigger is written with, google.cloud.storage has the type
+    # of what a hook gives and ingestion.pipeline takes; the others raise errors.
     "plugins/ingestion/tasks": (
         *AIRFLOW,
         "aiohttp",
@@ -25,6 +26,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "gcloud",
         "google.api_core",
         "google.auth",
+        "google.cloud.storage",
         "requests",
         "tenacity",
         "ingestion.alerts",

@@ -6,6 +6,7 @@ of its own, which it has when nothing else is run, and ends with a report of one
 
 import os
 import random
+import re
 import time
 from collections import Counter
 from contextlib import suppress
@@ -16,6 +17,7 @@ import psutil
 import pytest
 from google.cloud.storage import Bucket
 
+from local.stack.home import ComponentState
 from tests.conftest import Stack
 from tests.e2e.chaos.plan import Cycle, cycles
 from tests.e2e.chaos.verdict import Verdict, judge
@@ -26,7 +28,8 @@ from tests.e2e.story import names
 # An outage that is waited out, with all that was delivered meanwhile to be loaded after it.
 CALM_SECONDS = 900
 BACK_SECONDS = 180
-TASK = "airflow worker -- "  # what Airflow calls the process that executes a task
+# What Airflow calls the process that executes a task, and not the one of its executor above it.
+TASK = re.compile(r"airflow worker -- (?!LocalExecutor)")
 
 
 @pytest.mark.chaos
@@ -77,10 +80,9 @@ class Chaos:
             self._deliveries.put(upload.name, upload.text)
         started = self._start_run(cycle)
         time.sleep(cycle.delay)  # at any moment: there is no condition to wait for
-        killed = self._kill(cycle.victim)
+        killed = self._kill_task() if cycle.victim == "task" else self._kill_component(cycle.victim)
         kinds = ", ".join(upload.kind for upload in cycle.uploads)
         self.told = f"{kinds}; {started or 'no other'} run; after {cycle.delay:.1f} s killed {killed or 'nothing'}"
-        wait_for(f"{cycle.victim} is back", self._all_run, BACK_SECONDS)
         if cycle.ends_calm:
             self.wait_until_calm()
 
@@ -101,24 +103,33 @@ class Chaos:
         self.runs[cycle.run] += 1
         return cycle.run
 
-    def _kill(self, victim: str) -> str | None:
-        component = next(
-            item for item in self._stack.state.components if item.name == victim.replace("task", "scheduler")
-        )
-        with suppress(psutil.NoSuchProcess):
-            leader = psutil.Process(component.pid)
-            family = [*leader.children(recursive=True), leader]
-            if victim == "task":
-                family = [process for process in family if " ".join(process.cmdline()).startswith(TASK)][:1]
-            for process in family:
+    def _kill_component(self, name: str) -> str:
+        """With all its children, and wait until its supervisor has started it again."""
+        dead = self._component(name).pid
+        leader = psutil.Process(dead)
+        for process in (*leader.children(recursive=True), leader):
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            if family:
-                self.kills[victim] += 1
-                return victim
+        self.kills[name] += 1
+        wait_for(f"{name} is back", lambda: self._runs_instead_of(name, dead), BACK_SECONDS)
+        return name
+
+    def _runs_instead_of(self, name: str, dead: int) -> bool:
+        component = self._component(name)
+        return component.pid != dead and component.state == "running"
+
+    def _kill_task(self) -> str | None:
+        """The process of a task that runs now, if one does."""
+        for process in psutil.Process(self._component("scheduler").pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if TASK.match(" ".join(process.cmdline())):
+                    process.kill()
+                    self.kills["task"] += 1
+                    return "a task"
         return None
 
-    def _all_run(self) -> bool:
-        return all(item.state in ("running", "done") for item in self._stack.state.components)
+    def _component(self, name: str) -> ComponentState:
+        return next(item for item in self._stack.state.components if item.name == name)
 
     def _is_calm(self) -> bool:
         with suppress(httpx.HTTPError):

@@ -75,7 +75,7 @@ def test_a_run_for_tomorrow_and_a_paused_backfill_of_an_old_run_stop_no_arrival(
     before = live_runs(airflow)
     trigger_for_tomorrow(airflow, "named_by_its_caller").raise_for_status()
 
-    arrival = deliveries.put("order_tracking_2026_09_11.csv", f"{HEADER}1,W1,2026-09-11,,NEW,,2026-09-11 09:00:00\n")
+    arrival = deliveries.put("order_tracking_2026_10_23.csv", f"{HEADER}1,W1,2026-10-23,,NEW,,2026-10-23 09:00:00\n")
     assert wait_until_archived(airflow, live_bucket, arrival) == waiting, "it has made way for neither"
     assert live_runs(airflow) == before
     assert_target(lakehouse, deliveries)

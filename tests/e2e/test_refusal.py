@@ -40,7 +40,7 @@ def test_a_changed_type_costs_one_databricks_run_and_its_files_are_loaded_when_i
     wait_for("a live run waits", airflow.waiting_run)
     before, failed_before = {run["run_id"] for run in jobs.runs(DAG)}, failed_run(airflow)
     with changed_type(stack):
-        delivery = deliveries.put("order_tracking_2026_09_12.csv", f"{HEADER}1,R1,2026-09-12,,1,,2026-09-12 09:00:00\n")
+        delivery = deliveries.put("order_tracking_2026_10_22.csv", f"{HEADER}1,R1,2026-10-22,,1,,2026-10-22 09:00:00\n")
         failed = wait_for("the run has failed", lambda: failed_run(airflow, failed_before))
         task = airflow.tasks(DAG, failed)["stage"]
         assert (task["state"], task["try_number"]) == ("failed", 1)

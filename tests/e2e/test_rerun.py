@@ -67,7 +67,7 @@ def test_dropped_tables_are_rebuilt_from_the_archive_by_one_run_over_all_days(
     """The whole story, with redeliveries, a late file, stale and bad rows: every row with its first lineage."""
     before = lakehouse.rows("order_tracking", "tracking_num"), quarantined(lakehouse)
     drop(stack, "order_tracking", "order_tracking_staging", "order_tracking_quarantine")
-    run = airflow.trigger(reload_from="2026-10-01", reload_to="2026-11-30")
+    run = airflow.trigger(reload_from="2026-09-01", reload_to="2026-11-30")
     wait_for("the run ended", lambda: airflow.state(run) in ENDED)
     assert set(airflow.states(run).values()) == {"success"}
     assert len(airflow.returned(run, "stage")["files"]) == len(deliveries.made), "all days are one batch"

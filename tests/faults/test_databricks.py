@@ -47,6 +47,7 @@ def service() -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def proxy(service: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
+    monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared")  # people are told of counts that cannot be had
     with FaultProxy(lambda: f"http://127.0.0.1:{service.port}").running() as proxy:
         address = {"conn_type": "databricks", "host": "127.0.0.1", "schema": "http", "port": proxy.port}
         monkeypatch.setenv("AIRFLOW_CONN_DATABRICKS_DEFAULT", json.dumps(address | {"password": "token"}))

@@ -53,7 +53,7 @@ def list_below(bucket: Bucket, prefix: str) -> list[StoredObject]:
 
 def list_folders(bucket: Bucket, prefix: str) -> list[str]:
     """The prefixes directly under a prefix, each with the slash at its end."""
-    found = bucket.client.list_blobs(bucket, prefix=prefix, delimiter="/", fields="prefixes,nextPageToken", retry=RETRY)
+    found = bucket.client.list_blobs(bucket, prefix=prefix, delimiter="/", retry=RETRY)
     with _refusal(f"gs://{bucket.name}/{prefix} cannot be listed", LIST_NEEDS):
         list(found)  # the pages, for their prefixes
     return sorted(found.prefixes)

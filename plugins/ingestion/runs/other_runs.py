@@ -39,10 +39,11 @@ def is_another_queued(dag_id: str, passed_by: Collection[str]) -> bool:
     return known < queued and known < _count(dag_id)
 
 
-def queued_runs(dag_id: str, task_id: str) -> list[QueuedRun]:
-    """For a task: the queued runs of the DAG, of which `task_id` is the first task, without the days of backfills."""
-    states = RuntimeTaskInstance.get_task_states(dag_id, task_ids=[task_id])
-    names = [run_id for run_id, tasks in states.items() if tasks.get(task_id) is None]
+def queued_runs(dag_id: str) -> list[QueuedRun]:
+    """For a task: the queued runs of the DAG, new ones and cleared ones, without the days of backfills."""
+    # Airflow lists the runs of a DAG by the states of their tasks alone; one that is still to run has none.
+    states = RuntimeTaskInstance.get_task_states(dag_id)
+    names = [run_id for run_id, tasks in states.items() if None in tasks.values()]
     runs = [_read(dag_id, name) for name in names if not name.startswith(f"{BACKFILL}__")]
     return [QueuedRun(run.run_id, _may_start(run)) for run in runs if run.state == QUEUED]
 

@@ -113,19 +113,19 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
             self.log.info("In gs://%s/%s: %s", self.bucket, self.prefix, matches)
             return TaskSuccessEvent(xcoms={BaseXCom.XCOM_RETURN_KEY: matches})
         if self.look_again_at and now >= datetime.fromisoformat(self.look_again_at):
-            return self._ask_worker("A queued run of this DAG may start now")
+            return self._ask_worker("A queued run of this DAG may start now", is_queued=True)
         if await sync_to_async(is_another_queued)(self.dag_id, self.passed_by):
-            return self._ask_worker("Another run of this DAG is queued")
+            return self._ask_worker("Another run of this DAG is queued", is_queued=True)
         if now - self._began >= timedelta(seconds=CHANGE_SECONDS) and await asyncio.to_thread(self._feed_changed):
-            return self._ask_worker(f"{self.feed_file} has changed")
+            return self._ask_worker(f"{self.feed_file} has changed", is_queued=False)
         if now >= datetime.fromisoformat(self.deadline):
             self.log.info("No file came in this run's time; the next run goes on waiting")
             return TaskSkippedEvent()
         return None
 
-    def _ask_worker(self, why: str) -> TriggerEvent:
+    def _ask_worker(self, why: str, is_queued: bool) -> TriggerEvent:
         self.log.info("%s: a worker looks", why)
-        return TriggerEvent({"deadline": self.deadline})
+        return TriggerEvent({"deadline": self.deadline, "is_queued": is_queued})
 
     def _feed_changed(self) -> bool:
         """Whether the file defines the feed in another way. A broken or missing one keeps the feed as it is."""
@@ -186,10 +186,11 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
         if message := event.get("message"):
             raise (OutageError if event["is_outage"] else AirflowException)(message)
         now = datetime.now(UTC)
-        queued = queued_runs(self.dag_id, self.task_id)
+        queued = queued_runs(self.dag_id)
         startable = [run.run_id for run in queued if run.may_start and run.may_start <= now]
-        if startable:
-            raise AirflowSkipException(f"Run {', '.join(startable)} is queued; this one makes way for it")
+        # One that is counted and cannot be found here would otherwise be asked about at every look.
+        if startable or (event["is_queued"] and not queued):
+            raise AirflowSkipException(f"{', '.join(startable) or 'A run'} is queued; this one makes way for it")
         self._wait(
             event["deadline"],
             passed_by=[run.run_id for run in queued],

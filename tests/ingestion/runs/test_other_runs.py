@@ -110,11 +110,13 @@ def test_a_task_learns_when_each_may_start(monkeypatch: pytest.MonkeyPatch) -> N
         "later": run("later", run_after=NOON + timedelta(hours=1)),
         "of_a_day_to_come": run("of_a_day_to_come", logical_date=NOON + timedelta(days=1)),
         "just_begun": run("just_begun", state=DagRunState.RUNNING),
+        "cleared": run("cleared"),
     }
     states: dict[str, dict[str, str | None]] = {name: {"detect_new_files": None} for name in [*runs, DAY]}
+    states["cleared"] = {"detect_new_files": "success", "archive": None}
     states["manual__done"] = {"detect_new_files": "success"}
     monkeypatch.setattr(
-        other_runs.RuntimeTaskInstance, "get_task_states", lambda dag_id, task_ids: states if dag_id == DAG else {}
+        other_runs.RuntimeTaskInstance, "get_task_states", lambda dag_id: states if dag_id == DAG else {}
     )
 
     class Supervisor:
@@ -122,11 +124,12 @@ def test_a_task_learns_when_each_may_start(monkeypatch: pytest.MonkeyPatch) -> N
             return runs[question.run_id]
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
-    assert other_runs.queued_runs(DAG, "detect_new_files") == [
+    assert other_runs.queued_runs(DAG) == [
         QueuedRun(MANUAL, NOON),
         QueuedRun(TAKEN_OVER, None),
         QueuedRun("later", NOON + timedelta(hours=1)),
         QueuedRun("of_a_day_to_come", NOON + timedelta(days=1)),
+        QueuedRun("cleared", NOON),
     ]
 
 

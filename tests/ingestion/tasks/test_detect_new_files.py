@@ -179,29 +179,39 @@ def test_a_waiting_run_makes_way_for_one_that_can_start(
     monkeypatch.setattr(detect_new_files, "is_another_queued", lambda dag_id, passed_by: dag_id == feed.name)
     event = first_event(trigger)
     assert type(event) is TriggerEvent  # one that goes to a worker
-    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id, task_id: [QueuedRun(MANUAL, YESTERDAY)])
-    with pytest.raises(AirflowSkipException, match=f"Run {re.escape(MANUAL)} is queued; this one makes way"):
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id: [QueuedRun(MANUAL, YESTERDAY)])
+    with pytest.raises(AirflowSkipException, match=f"{re.escape(MANUAL)} is queued; this one makes way"):
         new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event.payload)
+
+
+def test_a_waiting_run_makes_way_for_one_that_is_counted_and_cannot_be_found(
+    feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id: [])
+    event = {"deadline": TOMORROW.isoformat(), "is_queued": True}
+    with pytest.raises(AirflowSkipException, match="A run is queued; this one makes way"):
+        new_sensor(feed, bucket.name).execute_complete(run_of("scheduled"), event)
 
 
 def test_a_waiting_run_waits_on_beside_runs_that_cannot_start(
     feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [QueuedRun("manual__of_a_backfill", None), QueuedRun(MANUAL, TOMORROW)]
-    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id, task_id: runs)
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id: runs)
     sensor = new_sensor(feed, bucket.name)
     first = waiting_trigger(feed, bucket.name)
-    trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), {"deadline": first.deadline}))
+    event = {"deadline": first.deadline, "is_queued": True}
+    trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), event))
     assert trigger.deadline == first.deadline, "it waits no longer for having been asked"
     asked: list[list[str]] = []
     monkeypatch.setattr(detect_new_files, "is_another_queued", lambda dag_id, passed_by: bool(asked.append(passed_by)))
-    event = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
-    assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})
+    found = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
+    assert found == TaskSuccessEvent(xcoms={"return_value": [NAME]})
     assert asked[0] == ["manual__of_a_backfill", MANUAL]
 
     runs[1] = QueuedRun(MANUAL, datetime.now(UTC) + timedelta(seconds=0.3))
     bucket.blob(NAME).delete()
-    trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), {"deadline": first.deadline}))
+    trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), event))
     assert type(first_event(trigger)) is TriggerEvent, "its time has come"
 
 
@@ -220,7 +230,7 @@ def test_a_changed_feed_reaches_a_waiting_run(
         file.write_text(text.replace(r"order_tracking_(?P<date>", r"orders_(?P<date>"))
 
     event = first_event(trigger, meanwhile=change)
-    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id, task_id: [])
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id: [])
     sensor = new_sensor(load_feed(file), bucket.name, file)
     trigger = deferred(lambda: sensor.execute_complete(run_of("scheduled"), event.payload))
     name = "source/orders_2026_11_20.csv"

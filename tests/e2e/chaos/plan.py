@@ -11,6 +11,7 @@ FIRST_DAY = date(2026, 1, 1)
 OLD_DAYS = 30
 KEYS = 60
 ROWS = 25
+MOST_UPLOADS = 3
 LONGEST_DELAY_SECONDS = 12.0
 CALM_EVERY = 5
 KINDS = ("new", "new", "late", "again", "replaced", "bad file", "bad rows")
@@ -54,9 +55,11 @@ def cycles(seed: int, count: int) -> list[Cycle]:
     found: list[Cycle] = []
     delivered: list[Upload] = []
     for number in range(1, count + 1):
-        uploads = [upload for _ in range(dice.randint(1, 3)) for upload in _uploads(dice, number, delivered)]
+        # Each of a day of its own: under one name most would be replaced before anything reads them.
+        days = range(MOST_UPLOADS * number, MOST_UPLOADS * number + dice.randint(1, MOST_UPLOADS))
+        uploads = [upload for day in days for upload in _uploads(dice, day, delivered)]
         delivered += uploads
-        first = FIRST_DAY + timedelta(days=dice.randint(-OLD_DAYS, number))
+        first = FIRST_DAY + timedelta(days=dice.randint(-OLD_DAYS, MOST_UPLOADS * number))
         days = Days(first, first + timedelta(days=dice.randint(0, 2)))
         run, victim = dice.choice(RUNS), dice.choice(VICTIMS)
         delay = dice.uniform(0, LONGEST_DELAY_SECONDS)
@@ -64,9 +67,9 @@ def cycles(seed: int, count: int) -> list[Cycle]:
     return found
 
 
-def _uploads(dice: random.Random, number: int, delivered: Sequence[Upload]) -> list[Upload]:
+def _uploads(dice: random.Random, day_number: int, delivered: Sequence[Upload]) -> list[Upload]:
     kind = dice.choice(KINDS)
-    day = FIRST_DAY + timedelta(days=number)
+    day = FIRST_DAY + timedelta(days=day_number)
     if kind == "late":
         day = FIRST_DAY - timedelta(days=dice.randint(1, OLD_DAYS))
     if kind == "again" and delivered:

@@ -12,7 +12,7 @@ from google.cloud.storage import Bucket
 from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
-from ingestion.pipeline.left_behind import identity_of, is_moved, is_refused, list_notes, write_note
+from ingestion.pipeline.left_behind import MOVED, UNREADABLE, identity_of, is_moved, is_refused, list_notes, write_note
 from ingestion.pipeline.manifest import REASON, BatchFile, Manifest, RejectedFile, batch_prefix
 
 PARALLEL = 8
@@ -83,7 +83,7 @@ def _move_rejected(bucket: Bucket, feed: Feed, file: RejectedFile) -> str | None
         try:
             storage.copy(bucket, source, file.to, _first_identity(file))
         except storage.BucketRefusedError as refusal:  # an empty file was rejected unread: this is the first request
-            write_note(bucket, feed, "unreadable", (file.object, file.generation), str(refusal))
+            write_note(bucket, feed, UNREADABLE, (file.object, file.generation), str(refusal))
             return str(refusal)
     elif storage.find(bucket, file.to) is None:
         return None  # Replaced by its producer, and the next run judges the new one; or accepted by a later run.
@@ -116,7 +116,7 @@ def _remove_from_source(bucket: Bucket, feed: Feed, file: BatchFile | RejectedFi
     try:
         storage.delete_generation(bucket, file.object, file.generation)
     except storage.BucketRefusedError as refusal:
-        write_note(bucket, feed, "moved", (file.object, file.generation), str(refusal), copy)
+        write_note(bucket, feed, MOVED, (file.object, file.generation), str(refusal), copy)
         return f"{refusal} Its copy is at {copy}; no run loads it again, later ones try to delete it."
     return None
 

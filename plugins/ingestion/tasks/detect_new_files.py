@@ -66,6 +66,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         self.passed_by = passed_by or []
         self.look_again_at = look_again_at
         self._began = datetime.now(UTC)
+        self._seen: bytes | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and arguments from which a triggerer makes this trigger again."""
@@ -129,12 +130,19 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
 
     def _feed_changed(self) -> bool:
         """Whether the file defines the feed in another way. A broken or missing one keeps the feed as it is."""
+        if self.feed_file is None:
+            return False
+        path = Path(self.feed_file)
         try:
-            now = load_feed(Path(self.feed_file)) if self.feed_file else None
-        except FeedError:
+            content = path.read_bytes()
+            if content == self._seen:  # most looks end here: only changed bytes are parsed
+                return False
+            self._seen = content
+            now = load_feed(path)
+        except (OSError, FeedError):
             return False
         known = Feed.model_validate(self.feed)
-        return now is not None and now.model_copy(update={"others": known.others}) != known
+        return now.model_copy(update={"others": known.others}) != known
 
     async def _bucket(self, session: ClientSession) -> Bucket:
         client = await self._get_async_hook().get_storage_client(session)

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from ingestion import alerts
 from ingestion.pipeline.candidates import TooManyFilesError
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.left_behind import write_note
+from ingestion.pipeline.left_behind import UNREADABLE, write_note
 from ingestion.pipeline.manifest import Manifest, manifest_name, new_batch_id
 from ingestion.pipeline.planning import Planner, plan, unpin_failed_tries
 from ingestion.runs.trigger_form import request_of
@@ -57,7 +57,7 @@ class PlanBatchOperator(BaseBranchOperator):
             # Told before it is noted: a try killed in between tells twice; the other way round, nobody would be told.
             self._tell_unreadable(context, manifest)
             for file in manifest.unreadable:
-                write_note(bucket, feed, "unreadable", (file.object, file.generation), file.reason)
+                write_note(bucket, feed, UNREADABLE, (file.object, file.generation), file.reason)
         if not manifest.files and not manifest.rejected:
             return None
         uri = f"gs://{self.bucket}/{manifest_name(feed, manifest.batch_id)}"

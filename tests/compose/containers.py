@@ -304,7 +304,6 @@ def what_is_missing() -> str:
     """Why this machine cannot run the services, or nothing."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "namespaces for the services need root on Linux"
-    # .ci/run installs both.
     if not shutil.which("ip") or not any(Path("/usr/lib/postgresql").glob(POSTGRES)):
         return "the services need a PostgreSQL server and the program ip: apt-get install postgresql iproute2"
     return ""

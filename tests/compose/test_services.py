@@ -11,7 +11,7 @@ from tests import tables
 from tests.compose.conftest import Model, values
 from tests.compose.containers import Containers, room_for, what_is_missing
 
-pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())
+pytestmark = [pytest.mark.soak, pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing())]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.faults.rules import Hold
 
 LOOKS_OF_SUBMIT = 4  # of one try at a run that it has taken over, before it waits for it
 
-pytestmark = pytest.mark.usefixtures("healed")
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("healed")]
 
 
 def test_a_run_that_is_killed_at_every_step_loads_each_file_once(

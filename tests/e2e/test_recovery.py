@@ -1,7 +1,6 @@
 """A dead dependency under a running Airflow: bounded tries, a paused DAG, every file still there; then all is loaded.
 
-Shares the stack and its story with test_pipeline.py; all tests are about one file, and leave the DAG running and
-`source/` empty.
+Shares the stack and its story with test_pipeline.py; they leave the DAG running and `source/` empty.
 """
 
 import os
@@ -110,18 +109,28 @@ def test_the_watch_tells_of_the_pause_once(stack: Stack, airflow: Airflow, refus
     assert "thing(s) need a look" not in logs[1]
 
 
-def test_a_spark_server_killed_under_a_run_fails_the_try_and_the_next_loads_the_file(
-    stack: Stack, airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries, refused: Delivery
+def test_what_was_left_is_loaded_as_soon_as_the_dag_is_no_longer_paused(
+    airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries, refused: Delivery
 ) -> None:
-    """The file that was left, by a run that starts as soon as the DAG is no longer paused."""
     airflow.unpause()
+    wait_until_archived(airflow, live_bucket, refused)
+    assert_target(lakehouse, deliveries)
+
+
+@pytest.mark.soak
+def test_a_spark_server_killed_under_a_run_fails_the_try_and_the_next_loads_the_file(
+    stack: Stack, airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
+) -> None:
+    wait_for("a live run waits", airflow.waiting_run)
+    delivery = deliveries.put("order_tracking_2026_11_13.csv", FIRST_DAY.replace("2026-11-20", "2026-11-23"))
     wait_for("stage runs", lambda: airflow.run_with_job("stage"))
     kill(stack, "spark")
-    run = wait_until_archived(airflow, live_bucket, refused)
+    run = wait_until_archived(airflow, live_bucket, delivery)
     assert airflow.tasks(DAG, run)["stage"]["try_number"] > 1
     assert_target(lakehouse, deliveries)
 
 
+@pytest.mark.soak
 def test_an_outage_of_databricks_is_waited_out_by_one_run_and_pauses_nothing(
     stack: Stack, airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
 ) -> None:

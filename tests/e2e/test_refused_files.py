@@ -14,7 +14,7 @@ from tests.faults import answers
 from tests.oracle import expected_target
 from tests.refusals import ENCRYPTED, HELD, NO_ACCESS
 
-pytestmark = pytest.mark.usefixtures("healed")
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("healed")]
 
 
 def test_three_files_of_twenty_that_the_bucket_refuses_keep_no_other_from_being_loaded(

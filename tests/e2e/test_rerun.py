@@ -39,19 +39,27 @@ def test_any_task_of_an_old_run_may_be_cleared(
     assert names(live_bucket, "source/") == []
 
 
-def test_a_user_is_one_row_with_the_latest_event(activity: Airflow, live_bucket: Bucket, lakehouse: Lakehouse) -> None:
-    """Both files in one batch, most likely; by the backfill of the next test, in a batch each."""
+@pytest.fixture(scope="module")
+def users(activity: Airflow, live_bucket: Bucket) -> None:
+    """Two files are loaded: in one batch, most likely."""
     for day, text in (("2026_10_01", LOGIN), ("2026_10_02", PURCHASE)):
         live_bucket.blob(f"source/user_activity_{day}.csv").upload_from_string(text)
     wait_for("both archived", lambda: len(names(live_bucket, "archive/user_activity/")) == 2)
     wait_for("a live run waits", activity.waiting_run)
+
+
+@pytest.mark.usefixtures("users")
+def test_a_user_is_one_row_with_the_latest_event(lakehouse: Lakehouse) -> None:
     rows = [
         (row["user_id"], row["event_type"], str(row["amount"])) for row in lakehouse.rows("user_activity", "user_id")
     ]
     assert rows == [("123", "purchase", "49.90"), ("124", "login", "None")]
 
 
+@pytest.mark.soak
+@pytest.mark.usefixtures("users")
 def test_dropped_tables_are_rebuilt_by_a_backfill(stack: Stack, activity: Airflow, lakehouse: Lakehouse) -> None:
+    """In a batch for each file."""
     before = lakehouse.rows("user_activity", "user_id")
     assert before
     drop(stack, "user_activity", "user_activity_staging", "user_activity_quarantine")

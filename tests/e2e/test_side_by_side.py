@@ -3,6 +3,7 @@
 Shares the stack and its story with test_pipeline.py; each test leaves `source/` empty and a live run waiting.
 """
 
+import pytest
 from google.cloud.storage import Bucket
 
 from tests.e2e.clients import DAG, ENDED, Airflow, Deliveries, Lakehouse, wait_for
@@ -61,6 +62,7 @@ def all_ended(airflow: Airflow) -> bool:
     return all(state in ENDED for state in airflow.backfill_runs(FIRST, LAST).values())
 
 
+@pytest.mark.soak
 def test_neither_a_pause_nor_a_run_called_green_starts_a_stampede(
     airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
 ) -> None:
@@ -78,6 +80,7 @@ def test_neither_a_pause_nor_a_run_called_green_starts_a_stampede(
     assert_target(lakehouse, deliveries)
 
 
+@pytest.mark.soak
 def test_the_same_file_in_two_runs_ends_right(
     airflow: Airflow, live_bucket: Bucket, lakehouse: Lakehouse, deliveries: Deliveries
 ) -> None:

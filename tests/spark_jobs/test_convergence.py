@@ -141,8 +141,8 @@ def plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def run_packs(lake: Lake, staged: Staged, examples: int, steps: int, same_each_time: bool) -> Counter[str]:
-    """Run so many packs of 25 scenarios; the figures of all."""
+def run_packs(lake: Lake, staged: Staged, examples: int, size: int, steps: int, same_each_time: bool) -> Counter[str]:
+    """Run so many packs of `size` scenarios; the figures of all."""
     run = Run(lake, staged)
 
     # Without shrinking, which would take an hour of merges: a failure tells the story of one small scenario.
@@ -155,7 +155,7 @@ def run_packs(lake: Lake, staged: Staged, examples: int, steps: int, same_each_t
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(pack=packs(size=25, steps=steps))
+    @given(pack=packs(size=size, steps=steps))
     def converges(pack: Pack) -> None:
         run.check(pack)
 
@@ -164,12 +164,12 @@ def run_packs(lake: Lake, staged: Staged, examples: int, steps: int, same_each_t
 
 
 def test_any_order_batching_and_repetition_gives_the_same_target(lake: Lake) -> None:
-    figures = run_packs(lake, from_csv, examples=1, steps=3, same_each_time=True)
+    figures = run_packs(lake, from_csv, examples=1, size=10, steps=3, same_each_time=True)
     assert {"rows_inserted", "rows_updated", "rows_stale", "rows_duplicate"} <= figures.keys(), "every fate is met"
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(5))  # from its tenth example on, hypothesis would vary those before
 def test_many_deliveries_converge(lake: Lake, part: int) -> None:
-    figures = run_packs(lake, from_rows, examples=8, steps=4, same_each_time=False)
+    figures = run_packs(lake, from_rows, examples=8, size=25, steps=4, same_each_time=False)
     print(f"part {part}: {dict(figures)}")

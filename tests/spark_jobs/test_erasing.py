@@ -245,6 +245,7 @@ TYPED: dict[str, Any] = {
 }
 
 
+@pytest.mark.soak
 def test_keys_of_several_columns_with_any_text(lake: Lake, tmp_path: Path) -> None:
     good, bad = "2026-11-20 09:00:00", "yesterday"
     keys = [[NASTY, "1.200", "20.11.2026"], ["two\nlines", "7", "20.11.2026"]]

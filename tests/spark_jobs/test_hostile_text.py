@@ -26,8 +26,8 @@ HOSTILE = [
 ]
 
 
-# Each alone in its batch: the least and the greatest key of a batch stand in the text of its MERGE.
-ALONE = [HOSTILE[0], HOSTILE[1], HOSTILE[4], ZONE_OF_SESSION, "${env:PATH}"]
+# The least and the greatest key of a batch stand in the text of its MERGE: these in that of theirs.
+ENDS = [(HOSTILE[0], HOSTILE[1]), ("${env:PATH}", ZONE_OF_SESSION), (HOSTILE[4],)]
 
 
 def test_names_and_keys_arrive_as_they_are_and_are_found_again(lake: Lake) -> None:
@@ -38,11 +38,16 @@ def test_names_and_keys_arrive_as_they_are_and_are_found_again(lake: Lake) -> No
         for n, text in enumerate(HOSTILE, start=1)
     ]
     assert lake.load(*first)["rows_inserted"] == len(HOSTILE)
-    for n, text in enumerate(ALONE, start=100):
-        result = lake.load(lake.orders(order(f'"{text}"', "second", "09:00:01"), no_key, generation=n, name=text))
-        assert (result["rows_inserted"], result["rows_updated"]) == (0, 1), text
+    for n, texts in enumerate(ENDS, start=100):
+        assert list(texts) == sorted(texts)
+        files = (
+            lake.orders(order(f'"{text}"', "second", "09:00:01"), no_key, generation=n, name=text) for text in texts
+        )
+        result = lake.load(*files)
+        assert (result["rows_inserted"], result["rows_updated"]) == (0, len(texts)), texts
+    again = [text for texts in ENDS for text in texts]
     assert lake.target("tracking_num", "status", "_source_file") == [
-        (text, "second" if text in ALONE else "first", f"source/{text}") for text in sorted(HOSTILE, key=str.encode)
+        (text, "second" if text in again else "first", f"source/{text}") for text in sorted(HOSTILE, key=str.encode)
     ]
     quarantined = {name for (name,) in lake.rows("order_tracking_quarantine", "_source_file")}
     assert quarantined == {f"source/{text}" for text in HOSTILE}

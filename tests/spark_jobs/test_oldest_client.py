@@ -72,6 +72,7 @@ def test_it_knows_every_function_that_the_jobs_call(oldest_client: Path) -> None
     assert missing == []
 
 
+@pytest.mark.soak
 def test_it_loads_two_batches_and_a_replay_changes_nothing(lake: Lake, jobs: Jobs) -> None:
     first = lake.orders(
         order("T1", "received", "09:00:00"),

@@ -4,11 +4,13 @@ import json
 
 import pytest
 from databricks.sdk.service import jobs
+from databricks.sdk.service.compute import ClusterSpec
 
 from ingestion.pipeline.payload import submit_payload
 from ingestion.pipeline.settings import load_settings
 from local.databricks.models import SubmitRun
 from local.databricks.validation import mistakes
+from tests.conftest import REPO
 
 JOBS = {"INGESTION_JOBS": "/Workspace/Shared/ingestion/spark_jobs/", "INGESTION_RUN_TIMEOUT_SECONDS": "600"}
 GIT = {"INGESTION_GIT_URL": "https://github.com/example/pipeline", "INGESTION_GIT_REF": "tag:v1.2"}
@@ -62,6 +64,16 @@ def test_an_existing_cluster_and_a_branch() -> None:
     payload = submit_payload("stage", PARAMETERS, settings, FAST)
     assert payload["tasks"][0]["existing_cluster_id"] == "0923-1"
     assert payload["git_source"]["git_branch"] == "main"
+
+
+def test_the_new_cluster_of_the_guide_is_one_that_databricks_would_make() -> None:
+    """By the models that the local service holds requests against, which are those of databricks-sdk and -bundles."""
+    text = (REPO / "docs" / "production.md").read_text().split("```json\n")[1].split("```")[0]
+    settings = load_settings(GIT | {"INGESTION_COMPUTE": text})
+    payload = submit_payload("stage", PARAMETERS, settings, FAST)
+    assert mistakes(SubmitRun.model_validate(payload)) == []
+    cluster = payload["tasks"][0]["new_cluster"]
+    assert ClusterSpec.from_dict(cluster).as_dict() == cluster
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ AS :=
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak chaos up down status put show reset env schema lint lock mutants bench pictures
+.PHONY: help install demo test soak chaos cases up down status put show reset env schema lint lock mutants bench pictures
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ soak: install ## the long runs: kills at any moment, many property examples
 
 chaos: install ## N cycles of deliveries and runs with a kill in each, in a stack of its own (N=50 SEED=)
 	@CHAOS_CYCLES=$(or $(N),50) CHAOS_SEED=$(SEED) CHAOS_REPORT=.local/chaos.md $(PY) -m pytest -m chaos tests/e2e/chaos
+
+cases: install ## tests/cases on a real workspace, an empty bucket and an empty schema (PROFILE= BUCKET= SCHEMA= [COMPUTE=])
+	@$(if $(and $(PROFILE),$(BUCKET),$(SCHEMA)),,$(error make cases PROFILE=<of ~/.databrickscfg> BUCKET=<empty> SCHEMA=<catalog.schema, empty> [COMPUTE=serverless]))
+	@CASES_PROFILE=$(PROFILE) CASES_BUCKET=$(BUCKET) CASES_SCHEMA=$(SCHEMA) CASES_COMPUTE='$(COMPUTE)' $(PY) -m pytest tests/cases
 
 up: install ## start the stack and keep it running (AIRFLOW_PORT=, BUCKET_PORT=, DATABRICKS_PORT=, SPARK_PORT=)
 	@$(PY) -m local.stack up --home $(STACK)

@@ -2,21 +2,17 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 from google.cloud.storage import Bucket
-from pyspark.sql import SparkSession
 
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.manifest import Manifest, manifest_name
 from ingestion.pipeline.planning import Planner, plan, read_manifest
 from ingestion.pipeline.run_request import Days, RunRequest
-from ingestion_jobs.merging import merge
-from ingestion_jobs.staging import stage
+from tests.cases.engines import Engine, Rows
 from tests.cases.suite import Case, CaseError, Delivery, Row
-from tests.tables import rows
 
 # Batches of one step, in case a feed's limits make several of it.
 MAX_BATCHES = 5
@@ -27,16 +23,14 @@ class Suite:
     """The cases on their way through the real code, and what it said of them."""
 
     bucket: Bucket
-    spark: SparkSession
-    schema: str
-    tables: Path
+    engine: Engine
     feeds: dict[str, Feed]
     generations: dict[tuple[str, int], Delivery] = field(default_factory=dict)
     delivered_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
     manifests: list[Manifest] = field(default_factory=list)
     staged: list[dict[str, Any]] = field(default_factory=list)
     replay_writes: dict[date, int] = field(default_factory=dict)
-    _read: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _read: dict[str, Rows] = field(default_factory=dict)
 
     def load(self, cases: list[Case]) -> None:
         """Deliver and load all of them, step by step."""
@@ -64,23 +58,24 @@ class Suite:
     def _batch(self, feed: Feed, batch_id: str, day: date | None = None) -> int | None:
         """Rows that a batch wrote to the target; None if there was nothing to load."""
         request = RunRequest("backfill", Days(day, day), None) if day else RunRequest("scheduled", None, None)
-        if plan(self.bucket, feed, Planner(batch_id, feed.name, "run", self.schema), request) is None:
+        if plan(self.bucket, feed, Planner(batch_id, feed.name, "run", self.engine.schema), request) is None:
             return None
         manifest = read_manifest(self.bucket, feed, batch_id)
         self.manifests.append(manifest)
         written = 0
         if manifest.files:  # else the DAG skips both jobs
             uri = f"gs://{self.bucket.name}/{manifest_name(feed, batch_id)}"
-            self.staged += stage(self.spark, uri)["files"]
-            merged = merge(self.spark, uri)
+            self.staged += self.engine.run("stage", uri)["files"]
+            merged = self.engine.run("merge", uri)
             written = merged["rows_inserted"] + merged["rows_updated"]
         archive(self.bucket, manifest)
         return written
 
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """All rows of a table, as delta-rs reads them; none if there is no such table."""
-        if table not in self._read:
-            self._read[table] = rows(self.tables / table)
+    def rows(self, table: str) -> Rows:
+        """All rows of a table; none if there is no such table."""
+        if not self._read:
+            names = (name + suffix for name in self.feeds for suffix in ("", "_staging", "_quarantine"))
+            self._read = self.engine.read(["ingestion_log", *names])
         return self._read[table]
 
     def named(self, object_name: str, generation: int) -> Row:

@@ -26,20 +26,19 @@ A new case is a folder, and no code:
 * Keys must differ between the cases of a feed.
 
 All cases are loaded together, batch by batch, with the real code: planned, staged, merged and archived. So each also
-shows that the bad files and rows of the others do not disturb it.
+shows that the bad files and rows of the others do not disturb it. With CASES_PROFILE in the environment they are loaded
+by runs of that profile's workspace, from a bucket of CASES_BUCKET and into a schema of CASES_SCHEMA, both empty.
 """
 
-import uuid
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from google.cloud.storage import Bucket
 
 from ingestion.pipeline.manifest import manifest_name
-from tests.bucket_server import BucketServer, new_client
+from tests.cases.engines import Engine
 from tests.cases.loading import Suite
 from tests.cases.suite import (
     COUNTS,
@@ -53,55 +52,21 @@ from tests.cases.suite import (
     read_cases,
     target_columns,
 )
-from tests.conftest import SparkRemote
 
 CASES = read_cases()
 
 
-# In what Databricks' defaults differ from the settings of the local Spark server: a session may have its own.
-AS_ON_DATABRICKS = {
-    "spark.sql.adaptive.enabled": "true",
-    "spark.sql.codegen.factoryMode": "FALLBACK",
-    "spark.sql.codegen.wholeStage": "true",
-    "spark.sql.shuffle.partitions": "200",
-}
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param({}, id="local"),
-        pytest.param(AS_ON_DATABRICKS, id="as on Databricks", marks=pytest.mark.soak),
-    ],
-)
-def spark(request: pytest.FixtureRequest, spark_remote: SparkRemote) -> Iterator[SparkSession]:
-    """A session with these settings."""
-    session = SparkSession.builder.remote(spark_remote.remote).create()
-    # The jobs must not depend on the zone they are started in.
-    for name, value in {"spark.sql.session.timeZone": "America/New_York", **request.param}.items():
-        session.conf.set(name, value)
-    yield session
-    session.stop()
-
-
 @pytest.fixture(scope="module")
-def suite(spark: SparkSession, bucket_server: BucketServer, spark_remote: SparkRemote) -> Iterator[Suite]:
-    """All cases, loaded, in a bucket and a schema of their own."""
-    schema = f"cases_{uuid.uuid4().hex[:8]}"
-    spark.sql(f"CREATE SCHEMA {schema}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", bucket_server.environment["STORAGE_EMULATOR_HOST"])
-        bucket = new_client().create_bucket(f"cases-{uuid.uuid4().hex[:8]}")
-        feeds = feeds_of(CASES)
-        suite = Suite(
-            bucket, spark, schema, spark_remote.lakehouse / f"{schema}.db", {feed.name: feed for feed in feeds}
-        )
-        try:
-            check_apart(CASES, feeds)
-            suite.load(CASES)
-        except CaseError as error:
-            pytest.fail(str(error), pytrace=False)
-        yield suite
+def suite(engine: Engine, bucket: Bucket) -> Suite:
+    """All cases, loaded."""
+    feeds = feeds_of(CASES)
+    suite = Suite(bucket, engine, {feed.name: feed for feed in feeds})
+    try:
+        check_apart(CASES, feeds)
+        suite.load(CASES)
+    except CaseError as error:
+        pytest.fail(str(error), pytrace=False)
+    return suite
 
 
 def parameters() -> list[Any]:

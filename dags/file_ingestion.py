@@ -12,7 +12,7 @@ the import error of `feeds_check.py` names both feeds.
 * By hand (Trigger): takes what is in `{prefix}` now, and is green at once with nothing there. With dates in its form it
   loads every file of those days again as one batch, from the archive and from `{prefix}`.
 * By backfill: one run a day loads every file dated on it again, from the archive and from `{prefix}`, beside the live
-  run: `airflow dags backfill {feed} -s <first day> -e <last day>` (`airflow ingestion backfill` where Airflow does not
+  run: `airflow dags backfill {dag} -s <first day> -e <last day>` (`airflow ingestion backfill` where Airflow does not
   know that), or the UI's dialog.
 
 **To get rejected files back**, mend the cause (the feed's YAML), then trigger a run with `again_rejected`, for all or
@@ -67,10 +67,8 @@ from typing import Any
 from airflow.sdk import DAG, Asset, get_parsing_context
 
 from ingestion import alerts
-from ingestion.pipeline.feed_files import feed_files, load_feeds
-from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.environments import ConfiguredFeed, read_environment
 from ingestion.pipeline.payload import submit_payload
-from ingestion.pipeline.settings import Settings, load_settings
 from ingestion.runs import trigger_form
 from ingestion.runs.timetable import FileArrivalTimetable
 from ingestion.tasks.archive import ArchiveFilesOperator
@@ -91,13 +89,14 @@ PERFORMANCE = (
 )
 
 
-def ingestion_dag(feed: Feed, feed_file: Path, settings: Settings) -> DAG:
-    """The pipeline of one feed, which `feed_file` defines."""
+def ingestion_dag(configured: ConfiguredFeed) -> DAG:
+    """The pipeline of one feed."""
+    feed, settings = configured.feed, configured.settings
     table = f"{settings.schema_name}.{feed.name}"
     with DAG(
-        dag_id=feed.name,
+        dag_id=configured.dag_id,
         description=feed.description,
-        doc_md=runbook(feed, settings),
+        doc_md=runbook(configured),
         schedule=settings.schedule or FileArrivalTimetable(),
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,
@@ -115,26 +114,33 @@ def ingestion_dag(feed: Feed, feed_file: Path, settings: Settings) -> DAG:
             "retry_exponential_backoff": True,
             "max_retry_delay": LONGEST_PAUSE,
         },
-        tags=["ingestion"],
+        tags=settings.tags,
         auto_register=False,
     ) as dag:
         detect_new_files = NewFilesSensor(
             task_id="detect_new_files",
             feed=feed,
-            feed_file=feed_file,
+            feed_file=configured.file,
+            waits_with=configured.waits_with,
             bucket=settings.bucket,
+            google_cloud_conn_id=settings.google_connection,
             poke_interval=settings.poll_seconds,
             max_wait=timedelta(seconds=settings.max_wait_seconds),
         )
         plan_batch = PlanBatchOperator(
-            task_id="plan_batch", feed=feed, bucket=settings.bucket, schema=settings.schema_name
+            task_id="plan_batch",
+            feed=feed,
+            bucket=settings.bucket,
+            schema=settings.schema_name,
+            gcp_conn_id=settings.google_connection,
         )
-        stage = StageBatchOperator(**batch_job("stage", feed, settings))
-        merge = MergeBatchOperator(outlets=[Asset(name=table)], **batch_job("merge", feed, settings))
+        stage = StageBatchOperator(**batch_job("stage", configured))
+        merge = MergeBatchOperator(outlets=[Asset(name=table)], **batch_job("merge", configured))
         archive = ArchiveFilesOperator(
             task_id="archive",
             feed=feed,
             bucket=settings.bucket,
+            gcp_conn_id=settings.google_connection,
             batch_id=BATCH_ID,
             merged_batch_id=MERGED_BATCH_ID,
             # Also after skipped jobs, when there are only rejected files; never after a failed one.
@@ -145,14 +151,17 @@ def ingestion_dag(feed: Feed, feed_file: Path, settings: Settings) -> DAG:
     return dag
 
 
-def batch_job(step: str, feed: Feed, settings: Settings) -> dict[str, Any]:
+def batch_job(step: str, configured: ConfiguredFeed) -> dict[str, Any]:
     """Arguments of the task that runs `<step>.py` on the batch: one at a time for each feed, across all its runs."""
+    settings = configured.settings
     return {
         "task_id": step,
-        "feed": feed,
+        "feed": configured.feed,
         "bucket": settings.bucket,
+        "gcp_conn_id": settings.google_connection,
+        "databricks_conn_id": settings.databricks_connection,
         "json": submit_payload(step, ["--manifest", MANIFEST], settings, PERFORMANCE),
-        "run_name": f"{feed.name} {step} {BATCH_ID} try {{{{ ti.try_number }}}}",
+        "run_name": f"{configured.dag_id} {step} {BATCH_ID} try {{{{ ti.try_number }}}}",
         "idempotency_token": f"{BATCH_ID}-{step}",
         "batch_id": BATCH_ID,
         "wait_seconds": settings.run_wait_seconds,
@@ -161,14 +170,15 @@ def batch_job(step: str, feed: Feed, settings: Settings) -> dict[str, Any]:
     }
 
 
-def runbook(feed: Feed, settings: Settings) -> str:
+def runbook(configured: ConfiguredFeed) -> str:
     """The docstring of this file, for one feed."""
+    feed, settings = configured.feed, configured.settings
     return __doc__.format(
         description=feed.description,
         pattern=feed.pattern,
         bucket=settings.bucket,
         prefix=feed.prefix,
-        feed=feed.name,
+        dag=configured.dag_id,
         table=f"{settings.schema_name}.{feed.name}",
         key=", ".join(f"`{column}`" for column in feed.key),
         order_by=feed.order_by,
@@ -177,8 +187,7 @@ def runbook(feed: Feed, settings: Settings) -> str:
 
 
 # feeds_check.py raises what is wrong with a file: an error raised here would make every DAG of this file stale.
-usable, _ = load_feeds(feed_files(Path(__file__).parent / "feeds"))
-for path, feed in usable.items():
+for configured in read_environment(Path(__file__).parent, os.environ).feeds:
     # A task builds only its own DAG.
-    if get_parsing_context().dag_id in (None, feed.name):
-        globals()[feed.name] = ingestion_dag(feed.beside(usable.values()), path, load_settings(os.environ))
+    if get_parsing_context().dag_id in (None, configured.dag_id):
+        globals()[configured.dag_id] = ingestion_dag(configured)

@@ -9,10 +9,10 @@
 | a backfill of which days are queued and none runs | unpause or cancel it |
 
 It looks every quarter of an hour: one listing for each prefix, and a look at the day that is due for each feed with
-`expected_by`. The task's return value is all that is so now. What was told is kept in `gs://{bucket}/{told}`: delete
-that object, and all is told anew.
+`expected_by`. The task's return value is all that is so now. What was told is kept in {told}: delete that object, and
+all is told anew. A feed with alert settings of its own is told of through these.
 
-**When it is red**, the bucket could not be listed for hours; feeds wait for the same. It needs no help afterwards.
+**When it is red**, a bucket could not be listed for hours; feeds wait for the same. It needs no help afterwards.
 """
 
 import os
@@ -22,24 +22,22 @@ from pathlib import Path
 from airflow.sdk import DAG, get_parsing_context
 
 from ingestion import alerts
-from ingestion.pipeline.feed_files import feed_files, load_feeds
-from ingestion.pipeline.settings import load_settings
-from ingestion.pipeline.watching import TOLD
+from ingestion.pipeline.environments import by_bucket, read_environment
+from ingestion.pipeline.watching import told_name
 from ingestion.tasks.patience import RETRIES, WaitOutages
 from ingestion.tasks.watch import WatchOperator
 
-DAG_ID = "ingestion_watch"
-
+# What is wrong with settings and feeds, feeds_check.py says.
+environment = read_environment(Path(__file__).parent, os.environ)
+settings = environment.settings
 # The task of another DAG does not need it.
-if get_parsing_context().dag_id in (None, DAG_ID):
-    settings = load_settings(os.environ)
-    # What is wrong with the others, feeds_check.py says.
-    usable, _ = load_feeds(feed_files(Path(__file__).parent / "feeds"))
+if settings and get_parsing_context().dag_id in (None, dag_id := settings.dag_id("ingestion_watch")):
     patience = timedelta(seconds=settings.tell_after_seconds)
+    told = " and ".join(f"`gs://{bucket}/{told_name(settings.dag_prefix)}`" for bucket in by_bucket(environment.feeds))
     with DAG(
-        dag_id=DAG_ID,
+        dag_id=dag_id,
         description="Tells of misspelt, waiting and missing files, and of paused feeds",
-        doc_md=__doc__.format(patience=patience, bucket=settings.bucket, told=TOLD),
+        doc_md=__doc__.format(patience=patience, told=told),
         schedule="*/15 * * * *",
         start_date=datetime(2020, 1, 1, tzinfo=UTC),
         catchup=False,
@@ -50,11 +48,6 @@ if get_parsing_context().dag_id in (None, DAG_ID):
             "retries": RETRIES,
             "retry_policy": WaitOutages(timedelta(seconds=settings.retry_seconds)),
         },
-        tags=["ingestion"],
+        tags=settings.tags,
     ):
-        WatchOperator(
-            task_id="watch",
-            feeds=[feed.beside(usable.values()) for feed in usable.values()],
-            bucket=settings.bucket,
-            patience=patience,
-        )
+        WatchOperator(task_id="watch", feeds=environment.feeds, dag_prefix=settings.dag_prefix, patience=patience)

@@ -1,4 +1,7 @@
-"""Tell people: always in the log, by e-mail to INGESTION_ALERT_EMAIL, and through INGESTION_ALERT_CHANNELS."""
+"""Tell people: always in the log, and by the e-mail and the channels of the settings.
+
+Those are looked up when there is something to tell, so that no DAG holds them: they may be secret.
+"""
 
 import logging
 import os
@@ -6,6 +9,7 @@ import re
 import traceback
 from collections.abc import Iterator, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
@@ -13,7 +17,10 @@ from airflow.sdk import BaseNotifier, Context
 from airflow.sdk.log import mask_secret, redact
 from airflow.sdk.module_loading import import_string
 
-from ingestion.pipeline.settings import Channel, Settings, load_settings
+from ingestion.pipeline.channels import Channel
+from ingestion.pipeline.environments import settings_for
+from ingestion.pipeline.feed_files import FeedError
+from ingestion.pipeline.settings import Settings, SettingsError, load_settings
 
 log = logging.getLogger(__name__)
 # So long a part of an address is no word: it lets in whoever knows it.
@@ -21,17 +28,44 @@ _TOKEN = re.compile(r"[\w.~+-]{16,}")
 _WORD = re.compile(r"\{(?:subject|text|html)\}")
 
 
-def tell(context: Context, subject: str, lines: Sequence[str]) -> None:
-    """Send one message. A channel that is down is logged as an error and changes no outcome."""
+def tell(context: Context, subject: str, lines: Sequence[str], feed: str | None = None) -> None:
+    """Send one message, as the settings of the feed say, which is by default that of the DAG in the context.
+
+    A channel that is down, or settings that cannot be read, are logged as an error and change no outcome.
+    """
     text = "\n".join(lines)
     log.warning("%s\n%s", subject, text)
-    for name, channel in _channels(load_settings(os.environ)):
+    settings = _settings(context, feed)
+    for name, channel in _channels(settings) if settings else ():
         _mask(channel.model_extra)
         try:
             notifier(channel, subject, text).notify(context)
         except Exception:  # any fault of a channel; the data is safe and the task's own outcome must stand
             # As text: where Airflow logs to a terminal it masks no exceptions.
             log.error("The message above could not be sent by %s\n%s", name, redact(traceback.format_exc()))
+
+
+def _settings(context: Context, feed: str | None) -> Settings | None:
+    """Those of a feed, of its environment if it has none of its own or if its file is broken; None if those are too.
+
+    Its environment is the folder of the DAG's file. Without a DAG there are the variables alone.
+    """
+    dag = context.get("dag")
+    try:
+        if dag is None:
+            return load_settings(os.environ)
+        folder = Path(dag.fileloc).parent
+        of_all = settings_for(folder, os.environ, None)
+    except SettingsError as error:
+        log.error("The message above is sent to nobody: %s", error)
+        return None
+    try:
+        return settings_for(folder, os.environ, feed or dag.dag_id.removeprefix(of_all.dag_prefix))
+    except (FeedError, SettingsError) as error:
+        log.error(
+            "The message above is sent as settings.yaml and INGESTION_* say, for the feed's file is wrong: %s", error
+        )
+        return of_all
 
 
 def _channels(settings: Settings) -> Iterator[tuple[str, Channel]]:

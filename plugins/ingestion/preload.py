@@ -13,10 +13,10 @@ from airflow.sdk.execution_time.task_runner import TaskRunnerMarker
 
 # What the files of dags/ import, with all that these import.
 MODULES = (
+    "ingestion.pipeline.environments",
     "ingestion.pipeline.erasure",
     "ingestion.pipeline.feed_check",
     "ingestion.pipeline.payload",
-    "ingestion.pipeline.settings",
     "ingestion.tasks.archive",
     "ingestion.tasks.batch_job",
     "ingestion.tasks.detect_new_files",

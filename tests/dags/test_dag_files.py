@@ -1,37 +1,17 @@
 """The DAG files as Airflow parses them: what they build, and what a wrong feed does to the others."""
 
-import shutil
-import socket
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
 
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.patience import RETRIES, WaitOutages
+from tests.dags.conftest import parse
 
-REPO = Path(__file__).resolve().parents[2]
 OF_ALL = ["ingestion_erase", "ingestion_watch"]  # the DAGs that are not one feed's
-
-
-@pytest.fixture
-def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the DAG folder that a test may change, in an environment without connections or network."""
-    monkeypatch.setenv("INGESTION_JOBS", "/Workspace/Shared/ingestion/spark_jobs")
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    shutil.copytree(REPO / "dags", tmp_path / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "dags"
-
-
-def refuse(*_: object) -> None:
-    pytest.fail("parsing a DAG file must not open a connection")
-
-
-def parse(folder: Path) -> DagBag:
-    return DagBag(folder, load_op_links=False)
 
 
 def parse_one(folder: Path) -> DAG:
@@ -46,7 +26,9 @@ def test_every_feed_has_a_dag_of_its_name_and_one_looks_after_all(dags: Path) ->
     assert set(bag.dags) == {*(path.stem for path in (dags / "feeds").glob("*.yaml")), *OF_ALL}
     assert sorted(bag.dags) == [*OF_ALL, "order_tracking", "parcel_invoices", "user_activity"]
     (watch,) = bag.dags["ingestion_watch"].tasks
-    assert [feed["name"] for feed in watch.feeds] == ["order_tracking", "parcel_invoices", "user_activity"]
+    ((bucket, watched),) = watch.buckets.items()
+    assert bucket == "orders-data"
+    assert [feed["name"] for feed in watched["feeds"]] == ["order_tracking", "parcel_invoices", "user_activity"]
 
 
 def stock(operator: type) -> str:
@@ -138,11 +120,11 @@ def test_feeds_that_overlap_are_an_import_error_and_both_go_on_knowing_of_each_o
             assert feed.is_contested("source/orders_returns_1.csv")
 
 
-def test_a_wrong_setting_is_an_import_error_that_names_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_is_one_import_error_that_names_it(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INGESTION_COMPUTE", "large")
-    errors = parse(dags).import_errors
-    assert {Path(file).name for file in errors} == {"file_ingestion.py", "ingestion_erase.py", "ingestion_watch.py"}
-    assert all("INGESTION_COMPUTE: neither `serverless` nor JSON" in message for message in errors.values())
+    ((file, message),) = parse(dags).import_errors.items()
+    assert Path(file).name == "feeds_check.py"
+    assert "INGESTION_COMPUTE: neither `serverless` nor JSON" in message
 
 
 def test_a_cron_line_replaces_the_timetable(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,10 +146,10 @@ def test_somebody_is_erased_by_hand_alone_and_the_list_goes_last(dags: Path) -> 
     assert stock(type(dag.get_task("erase"))) == "DatabricksSubmitRunOperator"
     assert {task.trigger_rule for task in dag.tasks} == {"all_success"}
     assert all(isinstance(task.retry_policy, WaitOutages) for task in dag.tasks)
-    (job,) = dag.get_task("erase").json["tasks"]
+    (job,) = dag.get_task("erase").payloads["order_tracking"]["tasks"]
     assert job["spark_python_task"]["python_file"].endswith("/erase.py")
     assert job["spark_python_task"]["parameters"][0] == "--request"
-    assert "{bucket}" not in dag.doc_md
+    assert "into the bucket of the feed (`gs://orders-data`)" in dag.doc_md
 
 
 @pytest.mark.parametrize(

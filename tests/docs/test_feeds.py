@@ -11,6 +11,7 @@ from ingestion.pipeline import headers, intake
 from ingestion.pipeline.columns import SIMPLE_TYPES, Column
 from ingestion.pipeline.datetime_formats import EPOCH_FORMATS
 from ingestion.pipeline.feeds import Csv, Feed, Limits
+from ingestion.pipeline.settings import FeedSettings
 from ingestion_jobs import rows
 from tests.conftest import REPO
 from tests.docs.examples import Example, ExampleError, read_examples
@@ -46,6 +47,13 @@ def test_each_setting_is_shown(model: type[BaseModel]) -> None:
     shown = settings_in(read_examples(REFERENCE))[model]
     # The name of a feed is that of its file, and the others are those beside it.
     assert set(model.model_fields) - shown - ({"name", "others"} if model is Feed else set()) == set()
+
+
+def test_each_setting_of_an_environment_that_a_feed_may_have_is_told() -> None:
+    _, _, section = REFERENCE.read_text(encoding="utf-8").partition("\n## settings\n")
+    table = section.partition("\n## ")[0]
+    names = {field.alias or name for name, field in FeedSettings.model_fields.items()}
+    assert {name for name in names if f"`{name}`" not in table} == set()
 
 
 def test_each_type_and_each_way_to_be_refused_is_told() -> None:

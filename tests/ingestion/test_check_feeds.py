@@ -79,6 +79,27 @@ def test_files_are_judged_beside_each_other(feeds: Path, capsys: pytest.CaptureF
     assert overlap.startswith("late.yaml and user_activity.yaml: the patterns of both fit source/user_activity_")
 
 
+def test_settings_are_judged_too_without_the_variables_of_a_worker(
+    feeds: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("INGESTION_JOBS", "INGESTION_GIT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    text = (feeds / "user_activity.yaml").read_text()
+    (feeds / "user_activity.yaml").write_text(f"{text}settings: {{buket: x}}\n")
+    late = text.replace("pattern: user_activity_", "pattern: user_[a-z]+_")
+    (feeds / "late.yaml").write_text(f"{late}settings: {{bucket: late}}\n")  # so that nothing overlaps
+    code, lines = check(capsys)
+    assert code == 1
+    assert [line for line in lines if ": ok, " not in line] == [
+        "user_activity.yaml: settings.buket: Extra inputs are not permitted"
+    ]
+    assert len(lines) == 4
+    (feeds.parent / "settings.yaml").write_text("dag_prefix: dev/")
+    code, (line,) = check(capsys, feeds / "late.yaml")
+    assert code == 1
+    assert line.startswith("settings.yaml: dag_prefix: String should match")
+
+
 def test_a_folder_without_feeds_is_not_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,34 +1,32 @@
 """The YAML files of feeds: where they are, and what is wrong with one that cannot be used."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ingestion.pipeline.feeds import NOT_IN_YAML, Feed
+from ingestion.pipeline.settings import Given, SettingsError, given_in_yaml
+from ingestion.pipeline.yaml_files import YamlError, read_mapping
 
 ENDINGS = (".yaml", ".yml")
-# Written in C, where PyYAML was built with it: a task reads every feed before it can begin.
-_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# The section of a feed's YAML that is about its surroundings: not of the definition that a manifest freezes.
+SETTINGS = "settings"
 
 
 class FeedError(ValueError):
     """A feed file that cannot be used. A line for each problem names the file, the field and what is wrong with it."""
 
 
-class _Loader(_SafeLoader):
-    """YAML as it is meant: of two equal settings PyYAML would take the later one in silence."""
+@dataclass(frozen=True)
+class FeedFile:
+    """What a feed's YAML says: the definition of the feed, and the settings that it has of its own."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if doubled := sorted({str(name) for name in names if names.count(name) > 1}):
-            raise yaml.constructor.ConstructorError(
-                "while reading a mapping", node.start_mark, f"{', '.join(doubled)} stands in it twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
+    path: Path
+    feed: Feed
+    settings: Given
 
 
 def feed_files(folder: Path) -> list[Path]:
@@ -36,19 +34,24 @@ def feed_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in ENDINGS)
 
 
-def load_feeds(paths: Iterable[Path]) -> tuple[dict[Path, Feed], list[str]]:
-    """The feeds of the files that can be used, and every problem of the others, which names its file."""
-    feeds: dict[Path, Feed] = {}
+def read_feed_files(paths: Iterable[Path]) -> tuple[list[FeedFile], list[str]]:
+    """The files that can be used, and every problem of the others, which names its file."""
+    files: list[FeedFile] = []
     problems: list[str] = []
     for path in paths:
         try:
-            feeds[path] = load_feed(path)
+            files.append(read_feed_file(path))
         except FeedError as error:
             problems += str(error).splitlines()
-    return feeds, problems
+    return files, problems
 
 
 def load_feed(path: Path) -> Feed:
+    """The feed that a YAML file defines. Raises FeedError."""
+    return read_feed_file(path).feed
+
+
+def read_feed_file(path: Path) -> FeedFile:
     """Read a feed's YAML; the feed is named after the file. Raises FeedError."""
     if path.suffix not in ENDINGS:
         raise FeedError(f"{path.name}: the name of a feed's file ends in {' or '.join(ENDINGS)}")
@@ -56,18 +59,17 @@ def load_feed(path: Path) -> Feed:
     if other.exists():
         raise FeedError(f"{path.name}: there is {other.name} too, and both are feed {path.stem}: remove one")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        # PyYAML says on several lines where it was.
-        raise FeedError(f"{path.name}: not readable as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise FeedError(f"{path.name}: expected a mapping of settings, found {type(content).__name__}")
+        content = read_mapping(path)
+        settings = given_in_yaml(content.pop(SETTINGS, {}), f"{path.name}: {SETTINGS}.", of_one_feed=True)
+    except (YamlError, SettingsError) as error:
+        raise FeedError(str(error)) from error
     if given := [name for name in NOT_IN_YAML if name in content]:
         raise FeedError(f"{path.name}: {', '.join(given)}: no setting of a feed, which is named after its file")
     try:
-        return Feed.model_validate({"name": path.stem, **content})
+        feed = Feed.model_validate({"name": path.stem, **content})
     except ValidationError as error:
         raise FeedError("\n".join(f"{path.name}: {_problem(item)}" for item in error.errors())) from error
+    return FeedFile(path, feed, settings)
 
 
 def _problem(item: ErrorDetails) -> str:

@@ -6,7 +6,9 @@ other too: `airflow ingestion feeds check` has the last word.
 
 import json
 
+from ingestion.pipeline.feed_files import SETTINGS
 from ingestion.pipeline.feeds import NOT_IN_YAML, Feed
+from ingestion.pipeline.settings import FeedSettings
 
 
 def feed_schema() -> str:
@@ -17,6 +19,11 @@ def feed_schema() -> str:
     del schema["$defs"]["OtherFeed"]
     schema["required"] = [name for name in schema["required"] if name not in NOT_IN_YAML]
     schema["description"] = "The definition of a feed; it is named after its file."
+    settings = FeedSettings.model_json_schema()
+    schema["$defs"] |= settings.pop("$defs")
+    for field in settings["properties"].values():
+        del field["default"]  # the environment's setting holds
+    schema["properties"][SETTINGS] = settings | {"description": "what this feed has in place of the environment's"}
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
 
 

@@ -16,45 +16,70 @@ from ingestion.pipeline.file_names import shown
 from ingestion.pipeline.intake import StoredObject, file_date, loadable
 from ingestion.pipeline.left_behind import identity_of, is_refused, list_notes
 
-TOLD = "batches/ingestion_watch.json"
 # After so many days nobody needs to hear that a missing file has come after all.
 REMEMBERED_DAYS = 7
-_MISSING = "missing"
+# Kinds of keys that more than one function knows.
+_UNRECOGNISED, _WAITING, _MISSING = "unrecognised", "waiting", "missing"
 
 # What is told, by a key that is the same as long as it lasts.
 Silences = dict[str, str]
 
 
 class Told(BaseModel):
-    """The content of TOLD: what people have been told of and that is not over, and what is so for the first look."""
+    """What people have been told of and that is not over, and what is so for the first look."""
 
     told: Silences = {}
     suspected: Silences = {}
 
 
-def read_told(bucket: Bucket) -> Told:
+def told_name(dag_prefix: str) -> str:
+    """The object of each bucket that holds what its watch has told, of environments that share one each its own."""
+    return f"batches/{dag_prefix}ingestion_watch.json"
+
+
+def read_told(bucket: Bucket, dag_prefix: str = "") -> Told:
     """What was told and suspected before."""
     try:
-        return Told.model_validate_json(storage.read_text(bucket, TOLD))
+        return Told.model_validate_json(storage.read_text(bucket, told_name(dag_prefix)))
     except NotFound:
         return Told()
 
 
-def write_told(bucket: Bucket, told: Told) -> None:
+def write_told(bucket: Bucket, told: Told, dag_prefix: str = "") -> None:
     """Remember it."""
-    storage.write_json(bucket, TOLD, told.model_dump())
+    storage.write_json(bucket, told_name(dag_prefix), told.model_dump())
 
 
-def silences(bucket: Bucket, feeds: Iterable[Feed], patience: timedelta, now: datetime, told: Silences) -> Silences:
-    """What there is to tell now. `patience`: how long an object may lie in a prefix before it is told."""
+def silences(
+    bucket: Bucket,
+    feeds: Iterable[Feed],
+    patience: timedelta,
+    now: datetime,
+    told: Silences,
+    dag_prefix: str = "",
+) -> Silences:
+    """What there is to tell now. `feeds`: all that are delivered to this bucket.
+
+    `patience`: how long an object may lie in a prefix before it is told.
+    """
     feeds = list(feeds)
     objects = {item.name: item for prefix in {f.prefix for f in feeds} for item in storage.list_below(bucket, prefix)}
     old = [item for item in objects.values() if item.created <= now - patience]
     found = unrecognised(bucket.name, feeds, old)
     for feed in feeds:
-        found |= _waiting(bucket, feed, old)
+        found |= _waiting(bucket, feed, old, dag_prefix)
         found |= _missing(bucket, feed, objects, now, told)
     return found
+
+
+def concerned(key: str, feeds: Iterable[Feed]) -> list[Feed]:
+    """The feeds that a thing told is about, by its key: of an unrecognised object all under whose prefix it lies."""
+    kind, _, rest = key.partition(" ")
+    if kind == _UNRECOGNISED:
+        return [feed for feed in feeds if rest.startswith(feed.prefix)]
+    if kind == _WAITING:
+        return [feed for feed in feeds if feed.match(rest.rpartition(" ")[0])]
+    return [feed for feed in feeds if feed.name == rest.partition(" ")[0]]
 
 
 def unrecognised(bucket: str, feeds: Iterable[Feed], objects: Iterable[StoredObject]) -> Silences:
@@ -66,7 +91,7 @@ def unrecognised(bucket: str, feeds: Iterable[Feed], objects: Iterable[StoredObj
             continue
         contested = [feed.name for feed in feeds if feed.match(item.name)]
         why = f"fits the patterns of {', '.join(contested)}" if contested else "has a name that is none of any feed"
-        found[f"unrecognised {item.name}"] = (
+        found[f"{_UNRECOGNISED} {item.name}"] = (
             f"gs://{bucket}/{shown(item.name)}, delivered {_time(item.created)}, {why}: nothing loads it. "
             "Deliver it under a right name and delete this one, or mend the feed's YAML."
         )
@@ -82,16 +107,16 @@ def waiting_files(bucket: Bucket, feed: Feed) -> str:
     return f"{len(files)} file(s) wait in gs://{bucket.name}/{feed.prefix}, the oldest since {_time(oldest)}."
 
 
-def _waiting(bucket: Bucket, feed: Feed, objects: Iterable[StoredObject]) -> Silences:
+def _waiting(bucket: Bucket, feed: Feed, objects: Iterable[StoredObject], dag_prefix: str) -> Silences:
     """Files of the feed that are not archived yet, but for those of which people were told when they were left."""
     files = {item.name: item for item in objects if loadable(feed, [item.name])}
     if not files:
         return {}
     left = {identity_of(feed, note.name) for note in list_notes(bucket, feed) if not is_refused(note.name)}
     return {
-        f"waiting {item.name} {item.generation}": (
+        f"{_WAITING} {item.name} {item.generation}": (
             f"gs://{bucket.name}/{item.name}, delivered {_time(item.created)}, is not loaded yet: see the runs of "
-            f"{feed.name}, which is paused, failing or behind, or has refused it."
+            f"{dag_prefix}{feed.name}, which is paused, failing or behind, or has refused it."
         )
         for item in files.values()
         if (item.name, item.generation) not in left

@@ -18,8 +18,10 @@ from asgiref.sync import sync_to_async
 from gcloud.aio.storage import Bucket
 
 from ingestion.pipeline.candidates import new_in_source
-from ingestion.pipeline.feed_files import FeedError, load_feed
+from ingestion.pipeline.environments import SETTINGS_FILE, read_again
+from ingestion.pipeline.feed_files import FeedError
 from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.settings import SettingsError
 from ingestion.pipeline.storage import LIST_NEEDS, BucketRefusedError
 from ingestion.runs.other_runs import is_another_queued, queued_runs
 from ingestion.runs.trigger_form import request_of
@@ -43,7 +45,8 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
 
     * another run of the DAG is queued that is none of `passed_by`, or one of those may start (`look_again_at`, ISO
       time). A worker can see whether that run could start;
-    * `feed_file`, where it is to be seen from here, no longer says what `feed` does: a worker reads it anew;
+    * `feed_file`, where it is to be seen from here, no longer says what `feed` does, or it and the `settings.yaml` of
+      its folder no longer say what `waits_with` does: a worker reads them anew;
     * the bucket could not be listed several times in a row. The event's `message` is for the task to fail with, and
       `is_outage` says whether that may end by itself: there it is an exception, with a try and a log of its own.
     """
@@ -54,6 +57,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         dag_id: str,
         deadline: str,
         feed_file: str | None = None,
+        waits_with: dict[str, Any] | None = None,
         passed_by: list[str] | None = None,
         look_again_at: str | None = None,
         **kwargs: Any,
@@ -63,10 +67,11 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         self.dag_id = dag_id
         self.deadline = deadline
         self.feed_file = feed_file
+        self.waits_with = waits_with or {}
         self.passed_by = passed_by or []
         self.look_again_at = look_again_at
         self._began = datetime.now(UTC)
-        self._seen: bytes | None = None
+        self._seen: list[bytes] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and arguments from which a triggerer makes this trigger again."""
@@ -76,6 +81,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
             "dag_id": self.dag_id,
             "deadline": self.deadline,
             "feed_file": self.feed_file,
+            "waits_with": self.waits_with,
             "passed_by": self.passed_by,
             "look_again_at": self.look_again_at,
         }
@@ -100,7 +106,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
                 failures += 1
                 self.log.warning("Look %d of %d into the bucket failed: %r", failures, FAILED_LOOKS, error)
                 if failures == FAILED_LOOKS:
-                    message = unreachable(self.bucket, self.prefix, error)
+                    message = unreachable(self.bucket, self.prefix, self.google_cloud_conn_id, error)
                     return TriggerEvent({"message": message, "is_outage": is_outage(error)})
             else:
                 failures = 0
@@ -118,7 +124,7 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         if await sync_to_async(is_another_queued)(self.dag_id, self.passed_by):
             return self._ask_worker("Another run of this DAG is queued", is_queued=True)
         if now - self._began >= timedelta(seconds=CHANGE_SECONDS) and await asyncio.to_thread(self._feed_changed):
-            return self._ask_worker(f"{self.feed_file} has changed", is_queued=False)
+            return self._ask_worker(f"{self.feed_file}, or its settings, have changed", is_queued=False)
         if now >= datetime.fromisoformat(self.deadline):
             self.log.info("No file came in this run's time; the next run goes on waiting")
             return TaskSkippedEvent()
@@ -129,20 +135,21 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
         return TriggerEvent({"deadline": self.deadline, "is_queued": is_queued})
 
     def _feed_changed(self) -> bool:
-        """Whether the file defines the feed in another way. A broken or missing one keeps the feed as it is."""
+        """Whether the files say something else of the feed. A broken or missing one keeps it as it is."""
         if self.feed_file is None:
             return False
         path = Path(self.feed_file)
+        files = [path, path.parent.parent / SETTINGS_FILE]
         try:
-            content = path.read_bytes()
+            content = [file.read_bytes() if file.is_file() else b"" for file in files]
             if content == self._seen:  # most looks end here: only changed bytes are parsed
                 return False
             self._seen = content
-            now = load_feed(path)
-        except (OSError, FeedError):
+            now, waits_with = read_again(path)
+        except (OSError, FeedError, SettingsError):
             return False
         known = Feed.model_validate(self.feed)
-        return now.model_copy(update={"others": known.others}) != known
+        return now.model_copy(update={"others": known.others}) != known or waits_with != self.waits_with
 
     async def _bucket(self, session: ClientSession) -> Bucket:
         client = await self._get_async_hook().get_storage_client(session)
@@ -158,13 +165,23 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
 
     :param feed: the feed whose files are looked for
     :param feed_file: where it is defined, for a waiting run to hear of a change
+    :param waits_with: what files, not variables, say of the settings of this task: environments.WAITS_WITH
     :param max_wait: age at which a waiting run ends green and leaves the waiting to the next
     """
 
-    def __init__(self, *, feed: Feed, feed_file: Path, max_wait: timedelta, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        feed: Feed,
+        feed_file: Path,
+        max_wait: timedelta,
+        waits_with: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(prefix=feed.prefix, deferrable=True, **kwargs)
         self.feed = feed.model_dump(mode="json")
         self.feed_file = str(feed_file)
+        self.waits_with = waits_with or {}
         self.max_wait = max_wait
 
     def poke(self, context: Context) -> bool:
@@ -175,7 +192,8 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
             bucket = hook.get_conn().bucket(self.bucket)
             found = new_in_source(bucket, Feed.model_validate(self.feed), request)
         except Exception as error:
-            raise AirflowException(unreachable(self.bucket, self.prefix, error)) from error
+            message = unreachable(self.bucket, self.prefix, self.google_cloud_conn_id, error)
+            raise AirflowException(message) from error
         self._matches = [item.name for item in found]
         return bool(self._matches)
 
@@ -214,6 +232,7 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
                 dag_id=self.dag_id,
                 deadline=deadline,
                 feed_file=self.feed_file,
+                waits_with=self.waits_with,
                 passed_by=passed_by,
                 look_again_at=look_again_at,
                 bucket=self.bucket,
@@ -228,7 +247,7 @@ class NewFilesSensor(GCSObjectsWithPrefixExistenceSensor):
         )
 
 
-def unreachable(bucket: str, prefix: str, error: Exception) -> str:
+def unreachable(bucket: str, prefix: str, connection: str, error: Exception) -> str:
     """One line for the person who must act on a bucket that cannot be listed."""
     if isinstance(error, BucketRefusedError):
         return str(error)
@@ -239,5 +258,5 @@ def unreachable(bucket: str, prefix: str, error: Exception) -> str:
         reason = f"{type(error).__name__}: {error}."
     return (
         f"gs://{bucket}/{prefix} cannot be listed: {reason} "
-        "Check that the bucket exists and is up, and the connection google_cloud_default."
+        f"Check that the bucket exists and is up, and the connection {connection}."
     )

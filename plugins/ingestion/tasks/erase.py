@@ -1,4 +1,4 @@
-"""The tasks of `ingestion_erase` beside the Databricks run: the request before it, the removal of the list after it."""
+"""The tasks of `ingestion_erase`: the request, the Databricks run, and the removal of the list after it."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,11 +7,14 @@ from typing import Any
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
+from google.cloud.storage import Bucket
 
 from ingestion.pipeline import erasure
+from ingestion.pipeline.environments import ConfiguredFeed
 from ingestion.pipeline.erasure import Asker, KeyList
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.manifest import new_batch_id
+from ingestion.tasks.submit_job import SubmitJobOperator
 
 
 class PlanErasureOperator(BaseOperator):
@@ -19,31 +22,21 @@ class PlanErasureOperator(BaseOperator):
 
     XComs: `erasure_id`; `request`, its URI; `keys`, name and generation of the list, None without one.
 
-    :param feeds: those that can be asked for
-    :param bucket: the bucket of lists, requests and archive
-    :param schema: the schema of the tables
+    :param feeds: those that can be asked for; lists, requests and archive are in the bucket of the feed
     """
 
-    def __init__(
-        self,
-        *,
-        feeds: Iterable[Feed],
-        bucket: str,
-        schema: str,
-        gcp_conn_id: str = "google_cloud_default",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, feeds: Iterable[ConfiguredFeed], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.feeds = {feed.name: feed.model_dump(mode="json") for feed in feeds}
-        self.bucket = bucket
-        self.schema = schema
-        self.gcp_conn_id = gcp_conn_id
+        feeds = list(feeds)
+        self.feeds = {item.feed.name: item.feed.model_dump(mode="json") for item in feeds}
+        self.schemas = {item.feed.name: item.settings.schema_name for item in feeds}
+        self.buckets = _buckets(feeds)
 
     def execute(self, context: Context) -> None:
         """Find the list and write the request. Raises AirflowFailException: another try would find no list either."""
         params, ti = context["params"], context["ti"]
         feed = Feed.model_validate(self.feeds[params["feed"]])
-        bucket = GCSHook(gcp_conn_id=self.gcp_conn_id).get_conn().bucket(self.bucket)
+        bucket = _bucket(self.buckets[feed.name])
         keys = None
         if not params["finish"]:
             try:
@@ -51,7 +44,7 @@ class PlanErasureOperator(BaseOperator):
             except erasure.NoListError as error:
                 raise AirflowFailException(str(error)) from error
         erasure_id = new_batch_id(datetime.now(UTC), ti.dag_id, ti.run_id, ti.try_number)
-        asker = Asker(erasure_id, ti.dag_id, ti.run_id, self.schema)
+        asker = Asker(erasure_id, ti.dag_id, ti.run_id, self.schemas[feed.name])
         uri = erasure.write_request(bucket, feed, asker, keys, params["search_archive"])
         self.log.info("Request %s: %s", erasure_id, uri)
         ti.xcom_push(key="erasure_id", value=erasure_id)
@@ -59,20 +52,37 @@ class PlanErasureOperator(BaseOperator):
         ti.xcom_push(key="keys", value=keys and [keys.name, keys.generation])
 
 
+class EraseOperator(SubmitJobOperator):
+    """Run the job `erase` where the tables of the feed are.
+
+    :param payloads: of each feed the run, of which the one that the form asks for is templated and submitted
+    :param connections: of each feed the connection to Databricks
+    """
+
+    def __init__(self, *, payloads: dict[str, dict[str, Any]], connections: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.payloads = payloads
+        self.connections = connections
+
+    def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:  # noqa: ANN401 - as Airflow's
+        """Render the fields, the run of this feed among them. Airflow does so at each start of the task."""
+        feed = context["params"]["feed"]
+        self.json = self.payloads[feed]
+        self.databricks_conn_id = self.connections[feed]
+        super().render_template_fields(context, jinja_env)
+
+
 class RemoveListOperator(BaseOperator):
     """Delete the list of keys that the job has read, once it is done.
 
     :param planned_by: the id of the task that found the list
-    :param bucket: the bucket of the list
+    :param feeds: those that can be asked for; the list is in the bucket of the feed
     """
 
-    def __init__(
-        self, *, planned_by: str, bucket: str, gcp_conn_id: str = "google_cloud_default", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, planned_by: str, feeds: Iterable[ConfiguredFeed], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.planned_by = planned_by
-        self.bucket = bucket
-        self.gcp_conn_id = gcp_conn_id
+        self.buckets = _buckets(feeds)
 
     def execute(self, context: Context) -> None:
         """Delete that generation. Raises storage.BucketRefusedError for one that the bucket does not let go."""
@@ -80,6 +90,15 @@ class RemoveListOperator(BaseOperator):
         if not found:
             return
         keys = KeyList(*found)
-        bucket = GCSHook(gcp_conn_id=self.gcp_conn_id).get_conn().bucket(self.bucket)
-        if not erasure.remove_list(bucket, keys):
+        if not erasure.remove_list(_bucket(self.buckets[context["params"]["feed"]]), keys):
             self.log.warning("%s was removed or replaced meanwhile: a new list needs a new run", keys.name)
+
+
+def _buckets(feeds: Iterable[ConfiguredFeed]) -> dict[str, tuple[str, str]]:
+    """Of each feed the connection and the name of its bucket."""
+    return {item.feed.name: (item.settings.google_connection, item.settings.bucket) for item in feeds}
+
+
+def _bucket(place: tuple[str, str]) -> Bucket:
+    connection, name = place
+    return GCSHook(gcp_conn_id=connection).get_conn().bucket(name)

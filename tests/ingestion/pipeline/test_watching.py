@@ -9,7 +9,7 @@ from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.intake import StoredObject
 from ingestion.pipeline.left_behind import leave_refused, write_note
-from ingestion.pipeline.watching import Silences, days_to_check, is_forgotten, silences, unrecognised
+from ingestion.pipeline.watching import Silences, concerned, days_to_check, is_forgotten, silences, unrecognised
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, put
 
 HOUR = timedelta(hours=1)
@@ -165,3 +165,17 @@ def test_only_a_missing_day_of_long_ago_is_forgotten() -> None:
     assert not is_forgotten("missing order_tracking 2026-11-13", NOON)
     assert not is_forgotten("unrecognised source/missing 2020-01-01", NOON)
     assert not is_forgotten("paused order_tracking", NOON)
+
+
+def test_what_is_told_concerns_the_feeds_it_is_about(feed: Feed) -> None:
+    web = feed.model_copy(update={"name": "web", "pattern": "web .*"})
+    far = feed.model_copy(update={"name": "far", "prefix": "far/"})
+    keys = {
+        "unrecognised source/mis spelt.csv": ["order_tracking", "web"],
+        "waiting source/web 1.csv 17": ["web"],
+        "missing far 2026-11-20": ["far"],
+        "paused web": ["web"],
+        "backfill web": ["web"],
+        "paused gone": [],
+    }
+    assert {key: [item.name for item in concerned(key, [feed, web, far])] for key in keys} == keys

@@ -4,6 +4,7 @@ Only the question whether another run is queued is answered here by the test: it
 """
 
 import asyncio
+import json
 import re
 import shutil
 import socket
@@ -25,6 +26,7 @@ from gcloud.aio.storage import Bucket as StorageBucket
 from google.cloud.storage import Bucket
 
 from ingestion.pipeline import left_behind
+from ingestion.pipeline.environments import read_environment
 from ingestion.pipeline.feed_files import load_feed
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
@@ -44,12 +46,15 @@ def airflow(bucket_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detect_new_files, "is_another_queued", lambda dag_id, passed_by: False)
 
 
-def new_sensor(feed: Feed, bucket: str, feed_file: Path = Path("nowhere.yaml")) -> NewFilesSensor:
+def new_sensor(
+    feed: Feed, bucket: str, feed_file: Path = Path("nowhere.yaml"), waits_with: dict[str, object] | None = None
+) -> NewFilesSensor:
     with DAG(feed.name):
         return NewFilesSensor(
             task_id="detect_new_files",
             feed=feed,
             feed_file=feed_file,
+            waits_with=waits_with,
             bucket=bucket,
             poke_interval=0.05,
             max_wait=timedelta(hours=1),
@@ -236,6 +241,42 @@ def test_a_changed_feed_reaches_a_waiting_run(
     name = "source/orders_2026_11_20.csv"
     event = first_event(trigger, meanwhile=lambda: bucket.blob(name).upload_from_string("x"))
     assert event == TaskSuccessEvent(xcoms={"return_value": [name]})
+
+
+@pytest.mark.parametrize("is_in_feed", [True, False])
+def test_a_changed_bucket_reaches_a_waiting_run_and_other_settings_do_not(
+    feed: Feed, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_feed: bool
+) -> None:
+    monkeypatch.setattr(detect_new_files, "CHANGE_SECONDS", 0)
+    monkeypatch.setattr(detect_new_files, "queued_runs", lambda dag_id: [])
+    (tmp_path / "feeds").mkdir()
+    file = Path(shutil.copy(FEEDS / "order_tracking.yaml", tmp_path / "feeds"))
+    text = file.read_text()
+
+    def give(**settings: object) -> None:
+        place = f"{text}settings: {json.dumps(settings)}" if is_in_feed else json.dumps(settings)
+        (file if is_in_feed else tmp_path / "settings.yaml").write_text(place)
+
+    def sensor() -> NewFilesSensor:
+        (of_feed,) = read_environment(tmp_path, {"INGESTION_JOBS": "/jobs", "INGESTION_BUCKET": "another"}).feeds
+        return new_sensor(of_feed.feed, of_feed.settings.bucket, of_feed.file, of_feed.waits_with)
+
+    give(bucket=bucket.name)
+    trigger = deferred(lambda: sensor().execute(run_of("scheduled")))
+    assert trigger.bucket == bucket.name
+    other = bucket.client.create_bucket(f"{bucket.name}-2")
+
+    give(bucket=bucket.name, schema="orders_2", alert_email="somebody@example.com")
+    found = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
+    assert found == TaskSuccessEvent(xcoms={"return_value": [NAME]}), "it has looked at the changed file and waited on"
+
+    bucket.blob(NAME).delete()
+    trigger = deferred(lambda: sensor().execute(run_of("scheduled")))
+    event = first_event(trigger, meanwhile=lambda: give(bucket=other.name))
+    trigger = deferred(lambda: sensor().execute_complete(run_of("scheduled"), event.payload))
+    assert trigger.bucket == other.name
+    found = first_event(trigger, meanwhile=lambda: other.blob(NAME).upload_from_string("x"))
+    assert found == TaskSuccessEvent(xcoms={"return_value": [NAME]})
 
 
 @pytest.mark.parametrize("content", [None, "description: [", "# a comment\n{text}"])

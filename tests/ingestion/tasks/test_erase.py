@@ -7,8 +7,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from google.cloud.storage import Bucket
 
+from ingestion.pipeline.environments import ConfiguredFeed
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.erase import PlanErasureOperator, RemoveListOperator
+from tests.ingestion.conftest import configured
 from tests.ingestion.pipeline.batches import names, put
 
 pytestmark = pytest.mark.usefixtures("bucket_environment")
@@ -29,13 +31,20 @@ class TaskInstance(SimpleNamespace):
 def planned(bucket: Bucket, feed: Feed, **form: object) -> TaskInstance:
     ti = TaskInstance(xcom={}, dag_id="ingestion_erase", run_id="run", try_number=1)
     params: dict[str, Any] = {"feed": feed.name, "keys": None, "finish": False, "search_archive": True} | form
-    task = PlanErasureOperator(task_id="plan_erasure", feeds=[feed], bucket=bucket.name, schema="orders")
+    task = PlanErasureOperator(task_id="plan_erasure", feeds=feeds_of(bucket, feed))
     task.execute({"ti": ti, "params": params})
     return ti
 
 
-def removed(bucket: Bucket, ti: TaskInstance) -> None:
-    RemoveListOperator(task_id="remove_list", planned_by="plan_erasure", bucket=bucket.name).execute({"ti": ti})
+def removed(bucket: Bucket, feed: Feed, ti: TaskInstance) -> None:
+    task = RemoveListOperator(task_id="remove_list", planned_by="plan_erasure", feeds=feeds_of(bucket, feed))
+    task.execute({"ti": ti, "params": {"feed": feed.name}})
+
+
+def feeds_of(bucket: Bucket, feed: Feed) -> list[ConfiguredFeed]:
+    """The feed, whose bucket and schema are its own, beside another one."""
+    other = feed.model_copy(update={"name": "other"})
+    return [configured(feed, bucket=bucket.name, schema="parcels"), configured(other, bucket="no-such-bucket")]
 
 
 def test_what_is_planned_names_the_list_and_what_is_removed_is_the_list_alone(
@@ -45,9 +54,11 @@ def test_what_is_planned_names_the_list_and_what_is_removed_is_the_list_alone(
     ti = planned(bucket, feed)
     assert ti.xcom["keys"] == [LIST, generation]
     assert ti.xcom["request"].endswith(f"/erase/requests/order_tracking-{ti.xcom['erasure_id']}.json")
-    removed(bucket, ti)
-    assert names(bucket) == [ti.xcom["request"].removeprefix(f"gs://{bucket.name}/")]
-    removed(bucket, ti)  # cleared and done again
+    request = ti.xcom["request"].removeprefix(f"gs://{bucket.name}/")
+    assert '"target": "parcels.order_tracking"' in bucket.blob(request).download_as_text()
+    removed(bucket, feed, ti)
+    assert names(bucket) == [request]
+    removed(bucket, feed, ti)  # cleared and done again
     assert "PERSON-1" not in str(ti.xcom) + capsys.readouterr().out
 
 
@@ -56,5 +67,5 @@ def test_a_run_without_its_list_fails_at_once_but_for_one_that_finishes(bucket: 
         planned(bucket, feed, keys="erase/other.txt")
     ti = planned(bucket, feed, finish=True)
     assert ti.xcom["keys"] is None
-    removed(bucket, ti)
+    removed(bucket, feed, ti)
     assert len(names(bucket)) == 1

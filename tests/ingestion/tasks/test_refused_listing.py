@@ -28,8 +28,8 @@ def test_in_a_worker(feed: Feed, bucket: Bucket, refusals: Refusals) -> None:
 
 def test_in_the_triggerer() -> None:
     error = ClientResponseError(Mock(), (), status=403, message="Forbidden:\n  no access")
-    assert unreachable("orders", "source/", cast("Exception", error)) == (
+    assert unreachable("orders", "source/", "google_north", cast("Exception", error)) == (
         "gs://orders/source/ cannot be listed: 403 Forbidden: no access. The pipeline's account needs "
         "storage.objects.list on the bucket. Check that the bucket exists and is up, "
-        "and the connection google_cloud_default."
+        "and the connection google_north."
     )

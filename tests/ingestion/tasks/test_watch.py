@@ -4,24 +4,28 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
 
 from ingestion import alerts
+from ingestion.pipeline.environments import ConfiguredFeed
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.watching import TOLD
+from ingestion.pipeline.watching import told_name
 from ingestion.tasks import watch
 from ingestion.tasks.watch import WatchOperator
+from tests.ingestion.conftest import configured
 from tests.ingestion.pipeline.batches import FIRST, NAME, put
 
 pytestmark = pytest.mark.usefixtures("bucket_environment")
 Message = tuple[str, list[str]]
+MICROSECOND = timedelta(microseconds=1)
 
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """What people are told."""
     told: list[Message] = []
-    monkeypatch.setattr(alerts, "tell", lambda context, subject, lines: told.append((subject, lines)))
+    monkeypatch.setattr(alerts, "tell", lambda context, subject, lines, feed: told.append((subject, lines)))
     return told
 
 
@@ -37,8 +41,11 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def look(bucket: Bucket, feed: Feed) -> list[str]:
-    task = WatchOperator(task_id="watch", feeds=[feed], bucket=bucket.name, patience=timedelta(microseconds=1))
-    return task.execute({})
+    return new_watch(configured(feed, bucket=bucket.name)).execute({})
+
+
+def new_watch(*feeds: ConfiguredFeed, dag_prefix: str = "") -> WatchOperator:
+    return WatchOperator(task_id="watch", feeds=feeds, dag_prefix=dag_prefix, patience=MICROSECOND)
 
 
 def test_each_thing_is_told_once_and_once_more_when_it_is_over(
@@ -86,16 +93,53 @@ def test_a_backfill_that_stands_still_for_two_looks_is_told(
     ]
 
 
+def test_every_bucket_is_looked_at_and_each_thing_told_to_the_people_of_its_feeds(
+    bucket: Bucket, feed: Feed, monkeypatch: pytest.MonkeyPatch, paused: set[str]
+) -> None:
+    told: dict[str | None, tuple[str, list[str]]] = {}
+    monkeypatch.setattr(
+        alerts, "tell", lambda context, subject, lines, feed: told.update({feed: (subject, sorted(lines))})
+    )
+    web = feed.model_copy(update={"name": "web", "pattern": "web_.*"})
+    app = feed.model_copy(update={"name": "app", "pattern": "app_.*"})
+    other = bucket.client.create_bucket(f"{bucket.name}-2")
+    put(bucket, "source/web_1.csv", FIRST)
+    put(bucket, "source/misspelt.csv", FIRST)
+    put(other, "source/web_1.csv", FIRST)
+    paused.add("dev_app")
+    watch = new_watch(
+        configured(feed, bucket=bucket.name),
+        configured(web, "web", bucket=bucket.name),
+        configured(app, "web", bucket=other.name),
+        configured(feed.model_copy(update={"name": "gone"}), bucket="no-such-bucket"),
+        dag_prefix="dev_",
+    )
+    with pytest.raises(NotFound):  # of the bucket that is not there, when the others are told of
+        watch.execute({})
+    assert set(told) == {None, "web"}
+    (_, (misspelt,)) = told[None]
+    assert misspelt.startswith(f"gs://{bucket.name}/source/misspelt.csv")
+    assert [item.name for item in (bucket, other) if item.get_blob("batches/dev_ingestion_watch.json")] == [
+        bucket.name,
+        other.name,
+    ]
+    subject, (pause, unrecognised) = told["web"]  # those of the second bucket came last
+    assert subject == "dev_ingestion_watch: 2 thing(s) need a look"
+    assert pause.startswith("DAG dev_app is paused")
+    assert "`airflow dags unpause dev_app`" in pause
+    assert unrecognised.startswith(f"gs://{other.name}/source/web_1.csv"), "its feed is delivered to another bucket"
+
+
 @pytest.mark.usefixtures("paused")
 def test_what_is_not_told_is_told_by_the_next_try(
     bucket: Bucket, feed: Feed, monkeypatch: pytest.MonkeyPatch, messages: list[Message]
 ) -> None:
     put(bucket, "source/misspelt.csv", FIRST)
     with monkeypatch.context() as killed:
-        killed.setattr(alerts, "tell", lambda *_: pytest.exit("killed"))
+        killed.setattr(alerts, "tell", lambda *_, **__: pytest.exit("killed"))
         with pytest.raises(pytest.exit.Exception):
             look(bucket, feed)
-    assert bucket.get_blob(TOLD) is None
+    assert bucket.get_blob(told_name("")) is None
     look(bucket, feed)
     assert len(messages) == 1
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import deltalake
+import httpx
 import pytest
 from google.cloud.storage import Bucket
 
@@ -44,6 +45,12 @@ class Airflow(clients.Airflow):
     def waiting_run(self) -> str | None:
         """The live run whose sensor waits in the triggerer, if there is one now."""
         return self.newest_run("detect_new_files", "deferred")
+
+    def active_run(self) -> str | None:
+        """The newest run that is not over, if there is one now."""
+        asked = {"state": ["queued", "running"], "order_by": "-run_after", "limit": 1}
+        found = self._client.get(f"/dags/{self.dag}/dagRuns", params=asked).raise_for_status().json()["dag_runs"]
+        return next((run["dag_run_id"] for run in found), None)
 
     def run_with_job(self, task: str) -> str | None:
         """The newest run that waits for this task's job on Databricks, in its worker or deferred."""
@@ -109,6 +116,11 @@ class Airflow(clients.Airflow):
     def pause(self, paused: bool) -> None:
         """Pause the DAG or let it run again, as a person does in the UI."""
         self._client.patch(f"/dags/{self.dag}", json={"is_paused": paused}).raise_for_status()
+
+    def forget(self) -> bool:
+        """Delete the DAG with its runs, once its file is gone; whether it is deleted. A task that runs keeps it."""
+        answer = self._client.delete(f"/dags/{self.dag}")
+        return answer.is_success or answer.status_code == httpx.codes.NOT_FOUND
 
     def unpause(self) -> None:
         """Let the DAG run again."""

@@ -118,9 +118,12 @@ class Airflow(clients.Airflow):
         self._client.patch(f"/dags/{self.dag}", json={"is_paused": paused}).raise_for_status()
 
     def forget(self) -> bool:
-        """Delete the DAG with its runs, once its file is gone; whether it is deleted. A task that runs keeps it."""
-        answer = self._client.delete(f"/dags/{self.dag}")
-        return answer.is_success or answer.status_code == httpx.codes.NOT_FOUND
+        """Delete the DAG with its runs once Airflow has seen that its file is gone; whether that is done."""
+        known = self._client.get(f"/dags/{self.dag}")
+        if known.status_code == httpx.codes.NOT_FOUND:
+            return True
+        # A task that runs keeps it, and a parse under way would make it again.
+        return known.raise_for_status().json()["is_stale"] and self._client.delete(f"/dags/{self.dag}").is_success
 
     def unpause(self) -> None:
         """Let the DAG run again."""

@@ -36,8 +36,8 @@ def tell(context: Context, subject: str, lines: Sequence[str], feed: str | None 
     text = "\n".join(lines)
     log.warning("%s\n%s", subject, text)
     settings = _settings(context, feed)
-    for name, channel in _channels(settings) if settings else ():
-        _mask(channel.model_extra)
+    for name, channel in channels(settings) if settings else ():
+        mask_arguments(channel.model_extra)
         try:
             notifier(channel, subject, text).notify(context)
         except Exception:  # any fault of a channel; the data is safe and the task's own outcome must stand
@@ -68,8 +68,8 @@ def _settings(context: Context, feed: str | None) -> Settings | None:
         return of_all
 
 
-def _channels(settings: Settings) -> Iterator[tuple[str, Channel]]:
-    """Each with what to call it in a log, where its arguments may be secret."""
+def channels(settings: Settings) -> Iterator[tuple[str, Channel]]:
+    """Each channel with what to call it where it is logged: its arguments may be secret."""
     if settings.alert_email:
         mail = f"{SmtpNotifier.__module__}.{SmtpNotifier.__name__}"
         arguments = {"to": settings.alert_email, "subject": "{subject}", "html_content": "{html}"}
@@ -78,17 +78,17 @@ def _channels(settings: Settings) -> Iterator[tuple[str, Channel]]:
         yield channel.notifier, channel
 
 
-def _mask(value: Any, name: str | None = None) -> None:  # noqa: ANN401 - JSON
+def mask_arguments(value: Any, name: str | None = None) -> None:  # noqa: ANN401 - JSON
     """Have Airflow mask the addresses and secrets among a channel's arguments in what it logs, errors of others too.
 
     Who knows the address of a webhook can send through it, and an error often quotes a part of it.
     """
     if isinstance(value, dict):
         for key, item in value.items():
-            _mask(item, key)
+            mask_arguments(item, key)
     elif isinstance(value, list):
         for item in value:
-            _mask(item, name)
+            mask_arguments(item, name)
     elif isinstance(value, str) and "://" in value:
         place = value.partition("://")[2]
         for part in (value, place, place.partition("/")[2], *_TOKEN.findall(place.partition("/")[2])):

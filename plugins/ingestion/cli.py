@@ -13,18 +13,27 @@ A day that has succeeded is left alone unless --reset-dagruns asks for it. Ctrl-
 resumes it, also after the terminal was closed. Exit code: 0 when every day has succeeded, 1 when one has not or nothing
 could be started, 2 for an option that does not exist, 130 when interrupted.
 """
-CHECK = """\
+FEEDS_CHECK = """\
 Say of each feed file whether it is right: one line for a file that is, else a line for each problem.
 
 Without file names it judges those in the folder feeds/ of Airflow's DAGs folder. It needs no database, no bucket and
 no Databricks. Exit code: 0 when all are right, 1 when one is not or there is none, 2 for an option that does not exist.
 """
+CHECK = """\
+Say of each thing that the pipeline needs whether it is there and works: feeds, settings, Airflow, alerts, bucket,
+Databricks. One line each: ok, warn or FAIL, both with what to do, or skipped, with why.
+
+It sees the variables of this shell, which should be those of Airflow's components. It starts a Databricks run of the
+job check.py unless --no-run is given, and leaves nothing behind in bucket, schema or Airflow.
+Exit code: 0 when nothing FAILs, 1 when something does, 2 for an option that does not exist, 130 when interrupted.
+"""
 
 
 def commands() -> list[CLICommand]:
     """`airflow ingestion ...`, for the provider entry point."""
-    feeds = GroupCommand("feeds", "The definitions of feeds", (check_command(),))
-    return [GroupCommand("ingestion", "Manage file ingestion", (backfill_command(), feeds))]
+    feeds = GroupCommand("feeds", "The definitions of feeds", (feeds_check_command(),))
+    everything = (backfill_command(), check_command(), feeds)
+    return [GroupCommand("ingestion", "Manage file ingestion", everything)]
 
 
 def add_dags_backfill() -> None:
@@ -65,11 +74,28 @@ def backfill_command() -> ActionCommand:
 
 
 def check_command() -> ActionCommand:
+    """The command `check`."""
+    return ActionCommand(
+        name="check",
+        help="Say whether everything is there that the pipeline needs, and works",
+        description=CHECK,
+        func=cli_config.lazy_load_command("ingestion.checks.command.check"),
+        args=(
+            Arg(("folder",), nargs="?", type=Path, help="Folder of DAG files with feeds/ (default: the DAGs folder)"),
+            Arg(
+                ("--no-run",), dest="run", action="store_false", help="Start no Databricks run, which may take minutes"
+            ),
+            cli_config.ARG_VERBOSE,
+        ),
+    )
+
+
+def feeds_check_command() -> ActionCommand:
     """The command `feeds check`."""
     return ActionCommand(
         name="check",
         help="Say whether feed files are right",
-        description=CHECK,
+        description=FEEDS_CHECK,
         func=cli_config.lazy_load_command("ingestion.check_feeds.check_feeds"),
         args=(Arg(("file",), nargs="*", type=Path, help="A feed's YAML file (default: all of the DAGs folder)"),),
     )

@@ -19,6 +19,7 @@ MODULES = (
     "ingestion.pipeline.payload",
     "ingestion.tasks.archive",
     "ingestion.tasks.batch_job",
+    "ingestion.tasks.check",
     "ingestion.tasks.detect_new_files",
     "ingestion.tasks.erase",
     "ingestion.tasks.merge",

@@ -11,7 +11,7 @@ from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.patience import RETRIES, WaitOutages
 from tests.dags.conftest import parse
 
-OF_ALL = ["ingestion_erase", "ingestion_watch"]  # the DAGs that are not one feed's
+OF_ALL = ["ingestion_check", "ingestion_erase", "ingestion_watch"]  # the DAGs that are not one feed's
 
 
 def parse_one(folder: Path) -> DAG:
@@ -179,3 +179,12 @@ def filled(params: ParamsDict, form: dict[str, object]) -> dict[str, object]:
     """What a run gets of a form, as Airflow checks it."""
     params.update(form)
     return params.validate()
+
+
+def test_a_check_is_made_by_hand_alone_and_once(dags: Path) -> None:
+    dag = parse(dags).dags["ingestion_check"]
+    (check,) = dag.tasks
+    assert (dag.schedule, dag.max_active_runs, check.retries) == (None, 1, 0)
+    assert check.folder == str(dags)
+    assert filled(dag.params, {}) == {"run": True}
+    assert filled(dag.params, {"run": False}) == {"run": False}

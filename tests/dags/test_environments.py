@@ -15,7 +15,7 @@ from ingestion.pipeline.feeds import Feed
 from tests.dags.conftest import copy_of_dags, parse
 
 FEEDS = ["order_tracking", "parcel_invoices", "user_activity"]
-OF_ALL = ["ingestion_erase", "ingestion_watch"]
+OF_ALL = ["ingestion_check", "ingestion_erase", "ingestion_watch"]
 DEV = {
     "dag_prefix": "dev_",
     "bucket": "orders-dev",

@@ -31,7 +31,7 @@ def feeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def check(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[object, list[str]]:
     """The exit code and the lines on stdout."""
-    command = cli.check_command()
+    command = cli.feeds_check_command()
     parser = argparse.ArgumentParser()
     for arg in command.args:
         arg.add_to_parser(parser)

@@ -186,9 +186,15 @@ def given_by_variables(variables: Mapping[str, str]) -> Given:
     """
     given = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
     known = _names(Settings)
-    if unknown := sorted(PREFIX + name.upper() for name in given.keys() - known):
+    if unknown := unknown_variables(variables):
         log.warning("No setting of the pipeline is called %s", ", ".join(unknown))
     return Given({name: value for name, value in given.items() if value and name in known})
+
+
+def unknown_variables(variables: Mapping[str, str]) -> list[str]:
+    """The variables that are called like settings and are none."""
+    named = (name for name in variables if name.startswith(PREFIX))
+    return sorted(name for name in named if name.removeprefix(PREFIX).lower() not in _names(Settings))
 
 
 def given_in_yaml(content: object, place: str, *, of_one_feed: bool = False) -> Given:

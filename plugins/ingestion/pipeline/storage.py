@@ -162,10 +162,10 @@ def _refusal(what: str, needs: str) -> Iterator[None]:
     try:
         yield
     except (Forbidden, BadRequest) as error:
-        raise BucketRefusedError(f"{what} ({error.code}: {_reason(error)}). {needs}") from error
+        raise BucketRefusedError(f"{what} ({error.code}: {reason_of(error)}). {needs}") from error
 
 
-def _reason(error: GoogleAPICallError) -> str:
+def reason_of(error: GoogleAPICallError) -> str:
     """What the bucket itself said: JSON from most requests, plain text when contents are asked for."""
     text: str = error.message if error.response is None else error.response.text
     try:

@@ -1,6 +1,5 @@
 """`stage` and `merge`: one Databricks run per batch and step, whatever happens to the task that submits it."""
 
-import json
 import re
 import time
 from typing import Any
@@ -14,10 +13,10 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion import alerts
+from ingestion.pipeline.job_output import results_of
 from ingestion.tasks.patience import OutageError, is_outage
 from ingestion.tasks.run_trigger import RunTrigger
 
-RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 # Types of a run's termination, in Jobs API 2.2, that are nobody's mistake.
 PLATFORM_FAULTS = ("INTERNAL_ERROR", "CLOUD_FAILURE")
 # How a job begins its message when no later try of the same would do: ingestion_jobs.errors.RefusedError.
@@ -151,12 +150,10 @@ class SubmitJobOperator(DatabricksSubmitRunOperator):
             # The output is the task run's, also of a run of one task.
             task_run = self._hook.get_run(run_id)["tasks"][0]["run_id"]
             logs = self._hook.get_run_output(task_run).get("logs") or ""
-            # Logs of runs side by side may be mixed within a line on serverless.
-            results = [json.loads(text) for text in RESULT.findall(logs)]
+            mine = results_of(self.batch_id, logs)
         except (AirflowException, requests.RequestException, LookupError, ValueError) as error:
             self.log.warning("The run succeeded but its output cannot be read, so there are no counts: %r", error)
             return None
-        mine = [result for result in results if result.get("batch_id") == self.batch_id]
         if not mine:
             self.log.warning("The run succeeded but printed no INGESTION_RESULT of this batch, so there are no counts")
         return mine[-1] if mine else None

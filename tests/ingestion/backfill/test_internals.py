@@ -1,4 +1,4 @@
-"""Names of Airflow's own that `airflow dags backfill` leans on: an upgrade that moves one says so here, by its name."""
+"""Names of Airflow's own that our commands lean on: an upgrade that moves one says so here, by its name."""
 
 import ast
 import inspect
@@ -10,13 +10,19 @@ from airflow.cli import cli_config
 from airflow.jobs.job import Job, most_recent_job
 from airflow.models import DagModel, DagRun, TaskInstance
 from airflow.models.backfill import Backfill, BackfillDagRun, _create_backfill, _do_dry_run
+from airflow.models.errors import ParseImportError
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.xcom import XComModel
 from airflow.serialization.definitions.dag import SerializedDAG
 
 from tests.conftest import REPO
 
-PLACES = ("plugins/ingestion/backfill/internals.py", "plugins/ingestion/cli.py")
+PLACES = (
+    "plugins/ingestion/backfill/internals.py",
+    "plugins/ingestion/cli.py",
+    "plugins/ingestion/checks/airflow_database.py",
+    "plugins/ingestion/checks/command.py",
+)
 NAMES = [
     (place, node.module, alias.name)
     for place in PLACES
@@ -45,6 +51,7 @@ ATTRIBUTES = {
         "state",
     ],
     Job: ["is_alive"],
+    ParseImportError: ["filename", "stacktrace"],
     SerializedDAG: ["iter_dagrun_infos_between", "timezone"],
     SerializedDagModel: ["get_dag"],
     TaskInstance: ["dag_id", "end_date", "log_url", "run_id", "state", "task_id"],

@@ -10,7 +10,10 @@ from ingestion_jobs.names import quoted_table
 
 # Enough to find what was committed before its job was killed or repeated, without reading years of history.
 _RECENT_COMMITS = 100
-_HOUSEKEEPING = {"ADD COLUMNS", "COMPUTE STATS", "OPTIMIZE", "REORG", "SET TBLPROPERTIES", "VACUUM END", "VACUUM START"}
+_HOUSEKEEPING = {
+    *("ADD COLUMNS", "CHANGE COLUMN", "CHANGE COLUMNS", "COMPUTE STATS", "OPTIMIZE", "REORG", "SET TBLPROPERTIES"),
+    *("VACUUM END", "VACUUM START"),
+}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 
 from ingestion_jobs.conflicts import repeat_on_conflict
-from ingestion_jobs.counts import FILE_COUNTS, Counts
+from ingestion_jobs.counts import FILE_COUNTS, Counts, FileCounts
 from ingestion_jobs.manifest import Manifest
 from ingestion_jobs.names import quoted_table
 from ingestion_jobs.tables import LOG
@@ -22,24 +22,40 @@ class MergedCounts:
     stale: int
     duplicate: int
 
-    @property
-    def staged(self) -> int:
-        """All of them."""
-        return self.inserted + self.updated + self.stale + self.duplicate
+    @classmethod
+    def of(cls, logged: dict[str, int]) -> "MergedCounts":
+        """From the counts by the log's column names."""
+        return cls(**{count.name: logged[f"rows_{count.name}"] for count in fields(cls)})
 
     def by_name(self) -> dict[str, int]:
         """The counts by the log's column names."""
         return {f"rows_{name}": count for name, count in asdict(self).items()}
 
 
-def logged_counts(spark: SparkSession, manifest: Manifest) -> MergedCounts | None:
-    """The counts that the log has for the batch; None if it is not logged."""
+def of_batch(counts: Counts, merged: MergedCounts) -> dict[str, int]:
+    """The counts of a whole batch, by the log's column names."""
+    rows = [_of_file(of_file) for of_file in counts.values()]
+    return {name: sum(row[name] for row in rows) for name in FILE_COUNTS} | merged.by_name()
+
+
+def _of_file(of_file: FileCounts) -> dict[str, int]:
+    return {
+        "rows_read": of_file.good + of_file.quarantined + of_file.erased,
+        "rows_staged": of_file.good,
+        "rows_quarantined": of_file.quarantined,
+        "rows_erased": of_file.erased,
+    }
+
+
+def logged_counts(spark: SparkSession, manifest: Manifest) -> dict[str, int] | None:
+    """What `of_batch` gave when the batch was logged; None if it was not."""
     log = spark.table(quoted_table(manifest.tables.log))
-    of_batch = log.where(
+    found = log.where(
         (sf.col("feed") == manifest.feed.name) & (sf.col("batch_id") == manifest.batch_id) & sf.col("object").isNull()
     )
-    logged = of_batch.select(*(f"rows_{count.name}" for count in fields(MergedCounts))).first()
-    return MergedCounts(*logged) if logged else None
+    logged = found.select(*FILE_COUNTS, *(f"rows_{count.name}" for count in fields(MergedCounts))).first()
+    # A batch that was logged before erased rows were counted has NULL there.
+    return {name: count or 0 for name, count in logged.asDict().items()} if logged else None
 
 
 def write_log(spark: SparkSession, manifest: Manifest, counts: Counts, merged: MergedCounts) -> None:
@@ -52,18 +68,9 @@ def write_log(spark: SparkSession, manifest: Manifest, counts: Counts, merged: M
         "dag_run_id": manifest.run_id,
     }
     of_files = [
-        {
-            "object": file.object,
-            "generation": file.generation,
-            "rows_read": of_file.good + of_file.quarantined + of_file.erased,
-            "rows_staged": of_file.good,
-            "rows_quarantined": of_file.quarantined,
-            "rows_erased": of_file.erased,
-        }
-        for file, of_file in counts.items()
+        {"object": file.object, "generation": file.generation} | _of_file(of_file) for file, of_file in counts.items()
     ]
-    totals = {name: sum(row[name] for row in of_files) for name in FILE_COUNTS}
-    rows = [shared | row for row in (*of_files, totals | merged.by_name())]
+    rows = [shared | row for row in (*of_files, of_batch(counts, merged))]
     schema = ", ".join(f"{name} {type_}" for name, type_, _ in LOG)
     frame = spark.createDataFrame([tuple(row.get(name) for name, _, _ in LOG) for row in rows], schema).coalesce(1)
     log = quoted_table(manifest.tables.log)

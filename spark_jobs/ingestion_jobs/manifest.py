@@ -27,6 +27,7 @@ class Column:
     """A business column. `type` is a Spark SQL type; `formats` are Spark datetime patterns, tried in order.
 
     A file may lack an `optional` column, and its rows then have NULL there. `nulls` are texts that mean NULL.
+    `description` is for people; empty if there is none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     nulls: tuple[str, ...] = ()
     decimal_separator: str = "."
     thousands_separator: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Feed:
     """What the files of a feed hold.
 
     `order_by` names the column whose greatest value wins; `time_zone` is that of values which do not say theirs.
+    `description` is for people.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Feed:
     max_future_skew_seconds: int
     csv: Csv = Csv()
     is_compressed: bool = False
+    description: str = ""
 
     def column(self, name: str) -> Column:
         """The column of that name."""
@@ -177,6 +181,7 @@ def parse_feed(document: dict[str, Any]) -> Feed:
             nulls=tuple(column.get("nulls") or ()),
             decimal_separator=column.get("decimal_separator") or ".",
             thousands_separator=column.get("thousands_separator") or "",
+            description=column.get("description") or "",
         )
         for column in document["columns"]
     )
@@ -189,6 +194,7 @@ def parse_feed(document: dict[str, Any]) -> Feed:
         max_future_skew_seconds=document["max_future_skew_seconds"],
         csv=_csv(document["csv"]),
         is_compressed=document.get("compression", "none") != "none",
+        description=document.get("description", ""),
     )
 
 

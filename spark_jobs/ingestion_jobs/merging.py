@@ -12,7 +12,7 @@ from ingestion_jobs.erased import drop_quarantined, empty_staged
 from ingestion_jobs.errors import IngestionError, RefusedError
 from ingestion_jobs.history import commits_of_batch
 from ingestion_jobs.keys import Keys, in_ranges, staged_keys
-from ingestion_jobs.log import MergedCounts, logged_counts, write_log
+from ingestion_jobs.log import MergedCounts, logged_counts, of_batch, write_log
 from ingestion_jobs.manifest import Manifest, read_manifest
 from ingestion_jobs.names import quoted, quoted_table
 from ingestion_jobs.rows import LINEAGE
@@ -30,16 +30,24 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     """
     settle(spark)
     manifest = read_manifest(spark, manifest_uri)
-    merged = _merged_before(spark, manifest)
-    if merged is None:
-        _leave_out_erased(spark, manifest)
-        counts, keys = _prepare(spark, manifest)
-        merged = _merge(spark, manifest, counts, keys)
-        write_log(spark, manifest, counts, merged)
-    return {"step": "merge", "batch_id": manifest.batch_id, "rows_staged": merged.staged, **merged.by_name()}
+    days = [file.date for file in manifest.files]
+    result = {
+        "step": "merge",
+        "batch_id": manifest.batch_id,
+        "file_count": len(days),
+        "first_day": min(days),
+        "last_day": max(days),
+    }
+    if (counts := _merged_before(spark, manifest)) is not None:
+        return result | counts
+    _leave_out_erased(spark, manifest)
+    staged, keys, without_comments = _prepare(spark, manifest)
+    merged = _merge(spark, manifest, staged, keys)
+    write_log(spark, manifest, staged, merged)
+    return result | of_batch(staged, merged) | ({"without_comments": without_comments} if without_comments else {})
 
 
-def _merged_before(spark: SparkSession, manifest: Manifest) -> MergedCounts | None:
+def _merged_before(spark: SparkSession, manifest: Manifest) -> dict[str, int] | None:
     """What a merge of this batch did that the target still holds and that is logged: then nothing is left to do."""
     try:
         still_hold = commits_of_batch(spark, manifest).still_hold
@@ -59,14 +67,17 @@ def _leave_out_erased(spark: SparkSession, manifest: Manifest) -> None:
         drop_quarantined(spark, tables, in_batch(manifest))
 
 
-def _prepare(spark: SparkSession, manifest: Manifest) -> tuple[Counts, Keys]:
-    """What is staged, and the tables it goes to as the feed needs them: looked at together, none waits for another."""
+def _prepare(spark: SparkSession, manifest: Manifest) -> tuple[Counts, Keys, str]:
+    """What is staged, and the tables it goes to as the feed needs them: looked at together, none waits for another.
+
+    The last is why the target's comments are not the feed's, if so.
+    """
     with ThreadPoolExecutor() as pool:
         target = pool.submit(ensure_target_tables, spark, manifest)
         counts = pool.submit(_staged, spark, manifest)
         keys = pool.submit(staged_keys, spark, manifest)
-    target.result()
-    return counts.result(), keys.result()
+    without_comments = target.result()
+    return counts.result(), keys.result(), without_comments
 
 
 def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
@@ -99,7 +110,7 @@ def _merge(spark: SparkSession, manifest: Manifest, counts: Counts, keys: Keys) 
     inserted, updated = result["num_inserted_rows"], result["num_updated_rows"]
     if not inserted and not updated:
         if logged := logged_counts(spark, manifest):
-            return logged
+            return MergedCounts.of(logged)
         # A MERGE of this batch may have been committed by a job that was killed before it wrote the log.
         commits = commits_of_batch(spark, manifest)
         inserted, updated = commits.inserted, commits.updated

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from ingestion_jobs import comments
+from ingestion_jobs.comments import Comments
 from ingestion_jobs.conflicts import repeat_on_conflict
 from ingestion_jobs.errors import RefusedError
 from ingestion_jobs.manifest import Feed, Manifest, Tables
@@ -55,28 +57,37 @@ def ensure_staging_tables(spark: SparkSession, manifest: Manifest) -> None:
     """Staging and quarantine as the feed needs them. Raises RefusedError for a missing schema or a changed type."""
     staging = [*_business(manifest.feed), *_nullable(LINEAGE), *STAGING_EXTRA]
     # It is read as a whole, batch by batch: statistics of its columns would skip nothing.
-    properties = {"delta.dataSkippingNumIndexedCols": "0"}
-    _ensure(spark, manifest, manifest.tables.staging, staging, "PARTITIONED BY (_batch_id)", properties)
-    _ensure(spark, manifest, manifest.tables.quarantine, QUARANTINE)
+    properties, tables = {"delta.dataSkippingNumIndexedCols": "0"}, manifest.tables
+    layout, texts = "PARTITIONED BY (_batch_id)", comments.of_staging(tables)
+    _ensure(spark, manifest, tables.staging, staging, texts, layout, properties)
+    _ensure(spark, manifest, tables.quarantine, QUARANTINE, comments.of_quarantine(tables))
 
 
-def ensure_target_tables(spark: SparkSession, manifest: Manifest) -> None:
-    """Target and log as the feed needs them.
+def ensure_target_tables(spark: SparkSession, manifest: Manifest) -> str:
+    """Target and log as the feed needs them. Returns why the target's comments are not the feed's, or nothing.
 
     Raises RefusedError for a missing schema, a changed type, key or order column.
     """
     feed, target = manifest.feed, manifest.tables.target
     purpose = {_KEY: ",".join(feed.key), _ORDER_BY: feed.order_by}
+    texts = comments.of_target(feed)
     properties = _DELETION_VECTORS | {"delta.isolationLevel": "Serializable"} | _statistics(feed) | purpose
-    created = _ensure(spark, manifest, target, [*_business(feed), *LINEAGE], _clustered(feed), properties)
+    properties[comments.GIVEN] = texts.digest
+    created = _ensure(spark, manifest, target, [*_business(feed), *LINEAGE], texts, _clustered(feed), properties)
+    without_comments = ""
     if not created:
-        _refuse_changed_purpose(spark, manifest, purpose)
-    _ensure(spark, manifest, manifest.tables.log, LOG)
+        found = _properties(spark, target)
+        _refuse_changed_purpose(manifest, found, purpose)
+        if found.get(comments.GIVEN) != texts.digest:
+            without_comments = comments.change(spark, target, texts)
+    _ensure(spark, manifest, manifest.tables.log, LOG, comments.LOG)
+    return without_comments
 
 
 def ensure_erased_table(spark: SparkSession, tables: Tables) -> None:
     """The table of the keys that are not loaded any more. Raises RefusedError for a missing schema."""
-    repeat_on_conflict(f"creating {tables.erased}", lambda: _create(spark, tables.erased, ERASED_KEYS, "", {}))
+    texts = comments.of_erased(tables)
+    repeat_on_conflict(f"creating {tables.erased}", lambda: _create(spark, tables.erased, ERASED_KEYS, texts, "", {}))
 
 
 def _clustered(feed: Feed) -> str:
@@ -113,13 +124,14 @@ def _ensure(
     manifest: Manifest,
     table: str,
     columns: Sequence[Definition],
+    texts: Comments,
     layout: str = "",
     properties: dict[str, str] | None = None,
 ) -> bool:
     """True if the table had to be created."""
     existing = _column_types(spark, table)
     if existing is None:
-        repeat_on_conflict(f"creating {table}", lambda: _create(spark, table, columns, layout, properties or {}))
+        repeat_on_conflict(f"creating {table}", lambda: _create(spark, table, columns, texts, layout, properties or {}))
         return True
     for name, type_, _ in columns:
         found = existing.get(name.lower(), type_)
@@ -157,11 +169,19 @@ def table_if_exists(spark: SparkSession, table: str) -> DataFrame | None:
 
 
 def _create(
-    spark: SparkSession, table: str, columns: Sequence[Definition], layout: str, properties: dict[str, str]
+    spark: SparkSession,
+    table: str,
+    columns: Sequence[Definition],
+    texts: Comments,
+    layout: str,
+    properties: dict[str, str],
 ) -> None:
-    definition = ", ".join(f"{quoted(name)} {type_} {constraint}".rstrip() for name, type_, constraint in columns)
+    definition = ", ".join(
+        f"{quoted(name)} {type_} {constraint} {_comment(texts.columns.get(name))}"
+        for name, type_, constraint in columns
+    )
     pairs = ", ".join(f"{sql_string(name)} = {sql_string(value)}" for name, value in properties.items())
-    settings = f"TBLPROPERTIES ({pairs})" if pairs else ""
+    settings = f"{_comment(texts.table)} {f'TBLPROPERTIES ({pairs})' if pairs else ''}"
     try:
         spark.sql(f"CREATE TABLE IF NOT EXISTS {quoted_table(table)} ({definition}) USING delta {layout} {settings}")
     except AnalysisException as error:
@@ -174,9 +194,16 @@ def _create(
         ) from error
 
 
-def _refuse_changed_purpose(spark: SparkSession, manifest: Manifest, purpose: dict[str, str]) -> None:
-    rows = spark.sql(f"SHOW TBLPROPERTIES {quoted_table(manifest.tables.target)}").collect()
-    found = {row["key"]: row["value"] for row in rows}
+def _comment(text: str | None) -> str:
+    return f"COMMENT {sql_string(text)}" if text else ""
+
+
+def _properties(spark: SparkSession, table: str) -> dict[str, str]:
+    rows = spark.sql(f"SHOW TBLPROPERTIES {quoted_table(table)}").collect()
+    return {row["key"]: row["value"] for row in rows}
+
+
+def _refuse_changed_purpose(manifest: Manifest, found: dict[str, str], purpose: dict[str, str]) -> None:
     for name, value in purpose.items():
         if found.get(name, value) != value:
             raise RefusedError(

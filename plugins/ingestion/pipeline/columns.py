@@ -25,6 +25,8 @@ BLANKS = (
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+# For people, in comments of tables; some catalogs take no more, and none takes a NUL.
+Text = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
 DecimalSeparator = Literal[".", ","]
 ThousandsSeparator = Literal["", ".", ",", " ", "'", "\u2019"]
 
@@ -47,6 +49,7 @@ class Column(Strict):
         default_factory=list,
         description="Spark datetime patterns, epoch_seconds or epoch_milliseconds, tried in order",
     )
+    description: Text | None = Field(default=None, description="what it holds, for people; the column's comment")
     optional: bool = Field(default=False, description="whether a file may lack it, as those of before it was added do")
     nulls: list[str] | None = Field(default=None, description="texts that mean NULL; by default those of the feed")
     decimal_separator: DecimalSeparator | None = Field(default=None, description="by default that of the feed")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from ingestion.pipeline import file_names
-from ingestion.pipeline.columns import Column, DecimalSeparator, Strict, ThousandsSeparator
+from ingestion.pipeline.columns import Column, DecimalSeparator, Strict, Text, ThousandsSeparator
 
 PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/", "erase/")
 NOT_IN_YAML = ("name", "others")
@@ -100,7 +100,7 @@ class Feed(Strict):
     """The definition of a feed, as its YAML states it and as a manifest freezes it."""
 
     name: Identifier
-    description: str = Field(description="what the files hold; shown beside the DAG")
+    description: Text = Field(description="what the files hold; shown beside the DAG, and the table's comment")
     prefix: Annotated[str, StringConstraints(pattern=r"^([^/]+/)+$")] = Field(
         default="source/", description="folder of the bucket that the files are delivered to"
     )
@@ -222,6 +222,13 @@ class Feed(Strict):
         """Whether another feed would take this file of the feed too. Neither does: one of them would reject it."""
         name = object_name.removeprefix(self.prefix)
         return any(file_names.compiled(other.pattern, other.ignore_case).fullmatch(name) for other in self.others)
+
+    @property
+    def definition(self) -> str:
+        """How its files are loaded, as text: all but the words for people, and what it knows of other feeds."""
+        return self.model_dump_json(
+            exclude={"others": True, "description": True, "columns": {"__all__": {"description"}}}
+        )
 
     def file_date(self, object_name: str, delivered_at: datetime) -> date:
         """The date a file is filed under: the day that its name says, else the UTC date of its delivery.

@@ -37,8 +37,7 @@ def write_note(bucket: Bucket, feed: Feed, kind: str, identity: Identity, reason
 
 def refused_now(feed: Feed) -> str:
     """The kind of a note on a file that is refused as long as the feed is defined as it is."""
-    definition = feed.model_dump_json(exclude={"others"})
-    return f"{REFUSED}-{hashlib.sha256(definition.encode()).hexdigest()[:8]}"
+    return f"{REFUSED}-{hashlib.sha256(feed.definition.encode()).hexdigest()[:8]}"
 
 
 def list_notes(bucket: Bucket, feed: Feed) -> list[StoredObject]:

@@ -148,8 +148,8 @@ class NewFilesTrigger(GCSPrefixBlobTrigger):
             now, waits_with = read_again(path)
         except (OSError, FeedError, SettingsError):
             return False
-        known = Feed.model_validate(self.feed)
-        return now.model_copy(update={"others": known.others}) != known or waits_with != self.waits_with
+        changed = now.definition != Feed.model_validate(self.feed).definition
+        return changed or waits_with != self.waits_with
 
     async def _bucket(self, session: ClientSession) -> Bucket:
         client = await self._get_async_hook().get_storage_client(session)

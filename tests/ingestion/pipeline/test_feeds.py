@@ -53,6 +53,8 @@ def test_what_a_manifest_freezes_is_read_back_as_the_same_feed(tmp_path: Path) -
             "id is of the key or order_by, which every file must have: not optional",
         ),
         ({"pattern": "("}, "parcels.yaml: pattern: not a regular expression"),
+        ({"description": "x" * 4001}, "parcels.yaml: description: String should have at most 4000 characters"),
+        ({"description": "\0"}, "parcels.yaml: description: String should match pattern"),
         ({"time_zone": "Mars/Base"}, "parcels.yaml: time_zone: unknown time zone 'Mars/Base'"),
         ({"key": ["id", "ID"]}, "key names a column twice: ID, id"),
         ({"key": ["id", "id"]}, "parcels.yaml: feed: key names a column twice: id"),

@@ -74,6 +74,13 @@ def test_a_refused_file_is_tried_by_hand_for_a_changed_feed_and_after_another_ba
     ]
     assert planned(bucket, feed, run_type="scheduled") is None
     assert len(must_plan(bucket, feed).files) == 1
+    in_other_words = feed.model_copy(
+        update={
+            "description": "Other words.",
+            "columns": [column.model_copy(update={"description": "Too."}) for column in feed.columns],
+        }
+    )
+    assert planned(bucket, in_other_words, run_type="scheduled") is None
     changed = feed.model_copy(update={"key": ["order_num"]})
     assert planned(bucket, changed, "b2", run_type="scheduled") is not None
 

@@ -279,18 +279,27 @@ def test_a_changed_bucket_reaches_a_waiting_run_and_other_settings_do_not(
     assert found == TaskSuccessEvent(xcoms={"return_value": [NAME]})
 
 
-@pytest.mark.parametrize("content", [None, "description: [", "# a comment\n{text}"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        lambda text: "description: [",
+        lambda text: f"# a comment\n{text}",
+        lambda text: text.replace("One row per shipment", "A shipment a row").replace("Number on", "What is on"),
+    ],
+    ids=["gone", "broken", "another comment", "other words for people"],
+)
 def test_a_feed_file_that_is_broken_gone_or_means_the_same_changes_nothing(
-    feed: Feed, bucket: Bucket, tmp_path: Path, content: str | None, monkeypatch: pytest.MonkeyPatch
+    feed: Feed, bucket: Bucket, tmp_path: Path, change: Callable[[str], str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detect_new_files, "CHANGE_SECONDS", 0)
     file = Path(shutil.copy(FEEDS / "order_tracking.yaml", tmp_path))
     sensor = new_sensor(load_feed(file), bucket.name, file)
     trigger = deferred(lambda: sensor.execute(run_of("scheduled")))
-    if content is None:
+    if change is None:
         file.unlink()
     else:
-        file.write_text(content.replace("{text}", file.read_text()))
+        file.write_text(change(file.read_text()))
     event = first_event(trigger, meanwhile=lambda: bucket.blob(NAME).upload_from_string("x"))
     assert event == TaskSuccessEvent(xcoms={"return_value": [NAME]})
 

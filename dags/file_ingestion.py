@@ -64,7 +64,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Asset, get_parsing_context
+from airflow.sdk import DAG, get_parsing_context
 
 from ingestion import alerts
 from ingestion.pipeline.environments import ConfiguredFeed, read_environment
@@ -135,7 +135,7 @@ def ingestion_dag(configured: ConfiguredFeed) -> DAG:
             gcp_conn_id=settings.google_connection,
         )
         stage = StageBatchOperator(**batch_job("stage", configured))
-        merge = MergeBatchOperator(outlets=[Asset(name=table)], **batch_job("merge", configured))
+        merge = MergeBatchOperator(table=table, **batch_job("merge", configured))
         archive = ArchiveFilesOperator(
             task_id="archive",
             feed=feed,

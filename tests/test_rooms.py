@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "google.api_core",
         "google.auth",
         "google.cloud.storage",
+        "openlineage",
         "requests",
         "tenacity",
         "ingestion.alerts",

@@ -22,7 +22,16 @@ def environment(requirements: Path) -> Path:
         draft = Path(tempfile.mkdtemp(prefix=f"{home.name}.", suffix=".tmp", dir=CACHE))
         try:
             uv("venv", "--python", sys.executable, draft)
-            uv("pip", "install", "--python", draft / "bin" / "python", "--require-hashes", "-r", requirements)
+            uv(
+                "pip",
+                "install",
+                "--no-deps",
+                "--python",
+                draft / "bin" / "python",
+                "--require-hashes",
+                "-r",
+                requirements,
+            )
             draft.rename(home)
         except OSError:
             if not home.exists():  # else another session made it meanwhile
@@ -43,3 +52,9 @@ def uv(*arguments: str | Path) -> None:
     )
     if done.returncode:
         pytest.fail(f"uv {arguments[0]}: {done.stderr}")
+
+
+def packages(requirements: Path) -> Path:
+    """The folder of the packages of such an environment, to be found beside the project's own."""
+    (folder,) = environment(requirements).parents[1].glob("lib/python*/site-packages")
+    return folder

@@ -27,6 +27,11 @@ class Airflow(clients.Airflow):
         super().__init__(home)
         self.dag = dag
 
+    def exists(self) -> bool:
+        """Whether Airflow knows the DAG by now, from a file that is there."""
+        answer = self._client.get(f"/dags/{self.dag}")
+        return answer.is_success and not answer.json()["is_stale"]
+
     def states(self, run: str) -> dict[str, str | None]:
         """The state of each task of a run."""
         return {name: task["state"] for name, task in self.tasks(self.dag, run).items()}
@@ -63,6 +68,12 @@ class Airflow(clients.Airflow):
         path = f"/dags/{self.dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value"
         answer = self._client.get(path, params={"deserialize": True}).raise_for_status()
         return answer.json()["value"]
+
+    def asset_events(self, run: str) -> list[dict[str, Any]]:
+        """What the asset events of a run say."""
+        asked = {"source_dag_id": self.dag, "source_run_id": run}
+        found = self._client.get("/assets/events", params=asked).raise_for_status().json()
+        return [event["extra"] for event in found["asset_events"]]
 
     def batch_id(self, run: str) -> str:
         """The batch that a run has planned."""

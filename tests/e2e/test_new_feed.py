@@ -1,8 +1,12 @@
 """A feed added to a running Airflow by its YAML alone, and one whose YAML is wrong."""
 
+import re
+from collections.abc import Iterator
+
+import pytest
 from google.cloud.storage import Bucket
 
-from tests.conftest import Stack
+from tests.conftest import REPO, Stack
 from tests.e2e.clients import ENDED, Airflow, Lakehouse, wait_for
 from tests.e2e.story import names
 
@@ -27,7 +31,24 @@ r3;bad;1;1
 """
 
 
-def test_a_yaml_and_a_file_make_a_dag_and_its_tables(stack: Stack, live_bucket: Bucket, lakehouse: Lakehouse) -> None:
+# Of another team, scheduled on the table, as docs/contract.md shows it.
+(CONSUMER,) = re.findall(r"```python\n(.*?)```", (REPO / "docs/contract.md").read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def consumer(stack: Stack) -> Iterator[Airflow]:
+    """The runs of that DAG, once Airflow knows it."""
+    path = stack.dags / "shipment_report.py"
+    path.write_text(CONSUMER.replace("main.orders.order_tracking", "orders.returns"))
+    client = Airflow(stack.home, "shipment_report")
+    wait_for("the DAG that waits for the table", client.exists)
+    yield client
+    path.unlink()
+
+
+def test_a_yaml_and_a_file_make_a_dag_and_its_tables_and_start_what_waits_for_them(
+    stack: Stack, live_bucket: Bucket, lakehouse: Lakehouse, consumer: Airflow
+) -> None:
     (stack.dags / "feeds/returns.yaml").write_text(RETURNS)
     live_bucket.blob("returns/returns-20261103.txt").upload_from_string(FILE)
     wait_for("the file archived", lambda: names(live_bucket, "archive/returns/2026-11-03/"))
@@ -38,6 +59,8 @@ def test_a_yaml_and_a_file_make_a_dag_and_its_tables(stack: Stack, live_bucket: 
         ("r2", 1, "3.00", "2026-11-02"),
     ]
     assert [row["_record"] for row in lakehouse.rows("returns_quarantine")] == [4]
+    started = wait_for("the DAG that waits for the table has run", lambda: consumer.newest_run("report", "success"))
+    assert list(consumer.returned(started, "report").values()) == [2]
 
 
 def test_a_wrong_yaml_is_named_in_the_ui_and_the_other_feeds_go_on(stack: Stack, airflow: Airflow) -> None:

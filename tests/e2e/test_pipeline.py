@@ -31,6 +31,9 @@ def test_a_first_day_is_loaded_by_itself(
     assert "last_update_timestamp" in bad[1][1][0]
     counts = airflow.returned(first_run, "merge")
     assert (counts["rows_inserted"], counts["rows_updated"], counts["rows_duplicate"]) == (2, 0, 1)
+    (event,) = airflow.asset_events(first_run)
+    assert (event["file_count"], event["first_day"], event["last_day"]) == (1, "2026-11-20", "2026-11-20")
+    assert (event["rows_read"], event["rows_inserted"], event["rows_quarantined"]) == (5, 2, 2)
 
 
 def test_a_changed_day_updates_inserts_and_leaves_newer_rows_alone(

@@ -48,13 +48,13 @@ def test_a_backfill_a_manual_run_and_an_arrival_end_right_while_a_live_run_waits
     assert set(airflow.backfill_runs(FIRST, LAST).values()) == {"success"}
     assert len(airflow.backfill_runs(FIRST, LAST)) == 4
     assert airflow.state(manual) == "success"
-    stages = {
-        day: airflow.states(f"backfill__{day}T00:00:00+00:00")["stage"] for day in airflow.backfill_runs(FIRST, LAST)
-    }
+    runs = {day: f"backfill__{day}T00:00:00+00:00" for day in airflow.backfill_runs(FIRST, LAST)}
+    stages = {day: airflow.states(run)["stage"] for day, run in runs.items()}
     assert tuple(day for day, state in stages.items() if state == "success") == DAYS_WITH_FILES
     assert set(stages.values()) == {"success", "skipped"}
     assert_target(lakehouse, deliveries)
     assert lakehouse.version("order_tracking") == version + 1, "only the arrival changed the table"
+    assert [event for run in runs.values() for event in airflow.asset_events(run)] == []
     assert names(live_bucket, "source/") == []
 
 

@@ -4,6 +4,7 @@
 """
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -16,6 +17,7 @@ from ingestion.pipeline.left_behind import MOVED, UNREADABLE, identity_of, is_mo
 from ingestion.pipeline.manifest import REASON, BatchFile, Manifest, RejectedFile, batch_prefix
 
 PARALLEL = 8
+OnLeaving = Callable[[BatchFile | RejectedFile], None]
 
 log = logging.getLogger(__name__)
 
@@ -24,18 +26,19 @@ class ArchiveError(RuntimeError):
     """A file of the batch that is neither in the archive nor pinned. Nothing of it was deleted."""
 
 
-def archive(bucket: Bucket, manifest: Manifest) -> list[str]:
+def archive(bucket: Bucket, manifest: Manifest, on_leaving: OnLeaving = lambda file: None) -> list[str]:
     """Move every file of the batch to its place, then remove the pinned copies. May be run again at any point.
 
     Returns a line for each object that the bucket does not let go. A file under a hold, or in its retention, is in
     its place by then: a note keeps later runs from loading it, and their `archive` tries to delete it again.
+    `on_leaving` is called for each file that leaves `source/` by this call, from several threads.
     Raises ArchiveError or storage.CopyMismatchError with `source/` still holding the file.
     """
     with ThreadPoolExecutor(PARALLEL) as pool:
         notes = _left_behind(bucket, manifest.feed)
         list(pool.map(lambda item: _let_go(bucket, *item, has_merged=bool(manifest.files)), notes))
-        kept = list(pool.map(partial(_archive_file, bucket, manifest.feed), manifest.files))
-        kept += pool.map(partial(_move_rejected, bucket, manifest.feed), manifest.rejected)
+        kept = list(pool.map(partial(_archive_file, bucket, manifest.feed, on_leaving), manifest.files))
+        kept += pool.map(partial(_move_rejected, bucket, manifest.feed, on_leaving), manifest.rejected)
         inputs = storage.list_objects(bucket, batch_prefix(manifest.feed, manifest.batch_id) + "input/")
         kept += pool.map(partial(_remove_input, bucket), inputs)
     return [line for line in kept if line]
@@ -64,7 +67,7 @@ def _restore(bucket: Bucket, file: BatchFile) -> None:
         raise ArchiveError(_nowhere(file))
 
 
-def _archive_file(bucket: Bucket, feed: Feed, file: BatchFile) -> str | None:
+def _archive_file(bucket: Bucket, feed: Feed, on_leaving: OnLeaving, file: BatchFile) -> str | None:
     pinned = storage.find(bucket, _input_name(bucket, file))
     if pinned is not None:
         storage.copy(bucket, pinned, file.archive, _first_identity(file))
@@ -73,11 +76,11 @@ def _archive_file(bucket: Bucket, feed: Feed, file: BatchFile) -> str | None:
         raise ArchiveError(_nowhere(file))
     _check_content(file, archived)
     refused = [_remove_rejected(bucket, file.from_rejected, archived)] if file.from_rejected else []
-    refused.append(_remove_from_source(bucket, feed, file, file.archive))
+    refused.append(_remove_from_source(bucket, feed, on_leaving, file, file.archive))
     return " ".join(line for line in refused if line) or None
 
 
-def _move_rejected(bucket: Bucket, feed: Feed, file: RejectedFile) -> str | None:
+def _move_rejected(bucket: Bucket, feed: Feed, on_leaving: OnLeaving, file: RejectedFile) -> str | None:
     source = storage.find(bucket, file.object)
     if source is not None and source.generation == file.generation:
         try:
@@ -88,7 +91,7 @@ def _move_rejected(bucket: Bucket, feed: Feed, file: RejectedFile) -> str | None
     elif storage.find(bucket, file.to) is None:
         return None  # Replaced by its producer, and the next run judges the new one; or accepted by a later run.
     storage.write_json(bucket, f"{file.to}{REASON}", file.model_dump(mode="json"))
-    return _remove_from_source(bucket, feed, file, file.to)
+    return _remove_from_source(bucket, feed, on_leaving, file, file.to)
 
 
 def _first_identity(file: BatchFile | RejectedFile) -> dict[str, str]:
@@ -111,10 +114,13 @@ def _remove_rejected(bucket: Bucket, name: str, archived: StoredObject) -> str |
     return None
 
 
-def _remove_from_source(bucket: Bucket, feed: Feed, file: BatchFile | RejectedFile, copy: str) -> str | None:
+def _remove_from_source(
+    bucket: Bucket, feed: Feed, on_leaving: OnLeaving, file: BatchFile | RejectedFile, copy: str
+) -> str | None:
     """The last step of a file whose verified copy is in its place. What was refused, if it was."""
     try:
-        storage.delete_generation(bucket, file.object, file.generation)
+        if storage.delete_generation(bucket, file.object, file.generation):
+            on_leaving(file)
     except storage.BucketRefusedError as refusal:
         write_note(bucket, feed, MOVED, (file.object, file.generation), str(refusal), copy)
         return f"{refusal} Its copy is at {copy}; no run loads it again, later ones try to delete it."

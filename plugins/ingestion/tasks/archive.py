@@ -1,6 +1,8 @@
 """`archive`: move the merged files of the batch, and only those, out of `source/`."""
 
-from typing import Any
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.google.cloud.hooks.gcs import GCSHook
 from airflow.providers.google.cloud.transfers.gcs_to_gcs import GCSToGCSOperator
@@ -10,7 +12,12 @@ from airflow.sdk.exceptions import AirflowFailException
 from ingestion import alerts
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
+from ingestion.pipeline.manifest import BatchFile, RejectedFile
 from ingestion.pipeline.planning import read_manifest
+from ingestion.tasks import lineage, metrics
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
 
 class ArchiveFilesOperator(GCSToGCSOperator):
@@ -45,7 +52,9 @@ class ArchiveFilesOperator(GCSToGCSOperator):
                 f"Batch {self.batch_id} was not merged by this run (merge did batch {self.merged_batch_id or 'none'}), "
                 "so nothing was moved: clear stage with all tasks after it."
             )
-        kept = archive(bucket, manifest)
+        left: list[BatchFile | RejectedFile] = []
+        kept = archive(bucket, manifest, left.append)
+        measure(manifest.feed.name, left)
         if kept:
             # Green, for every row is merged and archived: a red task would load them all again, and pause the DAG.
             alerts.tell(context, f"{self.dag_id}: {len(kept)} object(s) could not be moved", kept)
@@ -54,3 +63,15 @@ class ArchiveFilesOperator(GCSToGCSOperator):
         for source, destination in moved:
             self.log.info("%s -> %s", source, destination)
         return [f"gs://{self.source_bucket}/{destination}" for _, destination in moved]
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> "OperatorLineage":
+        """What OpenLineage is told; the provider's operator would tell of what it has moved itself: nothing."""
+        return lineage.of_archive(Feed.model_validate(self.feed), self.source_bucket)
+
+
+def measure(feed: str, left: Collection[BatchFile | RejectedFile]) -> None:
+    """Count the files that have left `source/`, each once in its life, and time those that were loaded."""
+    loaded = [file for file in left if isinstance(file, BatchFile)]
+    metrics.count(feed, "files", {"loaded": len(loaded), "rejected": len(left) - len(loaded)})
+    for file in loaded:
+        metrics.took(feed, "delivery_to_archive", datetime.now(UTC) - file.delivered_at)

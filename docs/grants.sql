@@ -15,11 +15,10 @@ GRANT USE CATALOG ON CATALOG main TO `order-jobs`;
 GRANT USE SCHEMA, CREATE TABLE ON SCHEMA main.orders TO `order-jobs`;
 GRANT READ FILES ON EXTERNAL LOCATION orders_batches TO `order-jobs`;
 
---    Only where somebody else has made the tables. Without MODIFY a load fails. Comments and new columns of the feed
---    need more than that: MANAGE, or to own the table. Without it, loads leave the comments as they are.
--- GRANT SELECT, MODIFY, MANAGE ON TABLE main.orders.order_tracking TO `order-jobs`;
--- GRANT SELECT, MODIFY, MANAGE ON TABLE main.orders.order_tracking_staging TO `order-jobs`;
--- GRANT SELECT, MODIFY, MANAGE ON TABLE main.orders.order_tracking_quarantine TO `order-jobs`;
+--    Only where somebody else has made the tables:
+-- GRANT SELECT, MODIFY ON TABLE main.orders.order_tracking TO `order-jobs`;
+-- GRANT SELECT, MODIFY ON TABLE main.orders.order_tracking_staging TO `order-jobs`;
+-- GRANT SELECT, MODIFY ON TABLE main.orders.order_tracking_quarantine TO `order-jobs`;
 -- GRANT SELECT, MODIFY ON TABLE main.orders.ingestion_log TO `order-jobs`;
 
 -- 2. Who reads the rows, and how many were loaded when. After the first load, as the tables must exist. Not SELECT on

@@ -15,7 +15,7 @@ GRANT = re.compile(
 PRIVILEGES = {
     "CATALOG": {"USE CATALOG"},
     "SCHEMA": {"USE SCHEMA", "CREATE TABLE"},
-    "TABLE": {"SELECT", "MODIFY", "MANAGE"},
+    "TABLE": {"SELECT", "MODIFY"},
     "EXTERNAL LOCATION": {"READ FILES"},
 }
 

@@ -82,7 +82,7 @@ def test_a_load_goes_on_where_comments_are_refused_and_says_so(loaded: Lake, mon
 
     def refusing(spark: SparkSession, statement: str, *arguments: Any, **options: Any) -> DataFrame:
         if statement.startswith("ALTER TABLE"):
-            raise AnalysisException("User does not have MANAGE\non it")
+            raise AnalysisException("User does not have MODIFY\non it")
         return run(spark, statement, *arguments, **options)
 
     before = of_table(loaded, "order_tracking")
@@ -91,7 +91,7 @@ def test_a_load_goes_on_where_comments_are_refused_and_says_so(loaded: Lake, mon
         result = loaded.load(loaded.orders(order("refused", "ok", "09:00:00"), generation=5), description="D")
     assert result["rows_inserted"] == 1
     assert result["without_comments"] == (
-        f"the comments of {loaded.schema}.order_tracking could not be changed: User does not have MANAGE"
+        f"the comments of {loaded.schema}.order_tracking could not be changed: User does not have MODIFY"
     )
     assert of_table(loaded, "order_tracking") == before
     result = loaded.load(loaded.orders(order("allowed", "ok", "09:00:00"), generation=6), description="D")

@@ -56,7 +56,7 @@ def test_tables_are_made_with_the_words_of_the_feed_and_with_ours(loaded: Lake) 
 
 
 def test_they_are_changed_when_the_words_have_changed_and_only_then(loaded: Lake) -> None:
-    loaded.spark.sql(f"COMMENT ON COLUMN {loaded.schema}.order_tracking.order_num IS 'by hand'")
+    loaded.spark.sql(f"ALTER TABLE {loaded.schema}.order_tracking ALTER COLUMN order_num COMMENT 'by hand'")
     version = loaded.version("order_tracking")
     words: dict[str, Any] = {"description": HOSTILE + "!", "columns": described(status="B")}
     uri = loaded.manifest(loaded.orders(order("changed", "ok", "09:00:00"), generation=2), **words)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from airflow.providers.databricks.hooks.databricks import RunState
 from airflow.sdk import DAG
 from airflow.sdk._shared.observability.metrics import stats
 from airflow.sdk.observability.metrics import stats_utils
@@ -12,11 +13,10 @@ from google.cloud.storage import Bucket
 
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.archive import ArchiveFilesOperator
+from ingestion.tasks.merge import MergeBatchOperator
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, put
-from tests.ingestion.tasks.conftest import printing
-from tests.ingestion.tasks.test_merge import COUNTS, TABLE, merge
-from tests.local.databricks.harness import Service
-from tests.operators import execute_to_end, new_context
+from tests.ingestion.tasks.test_merge import COUNTS, TABLE
+from tests.operators import new_context
 from tests.uv import packages
 
 EXTRAS = Path(__file__).with_name("extras.txt")
@@ -43,8 +43,13 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
         stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
 
 
-def test_rows_are_counted_by_what_became_of_them(service: Service, feed: Feed, heard: Callable[[], list[str]]) -> None:
-    execute_to_end(merge(service, feed, printing(COUNTS), "measured"), new_context(TABLE))
+def test_rows_are_counted_by_what_became_of_them(
+    feed: Feed, heard: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MergeBatchOperator, "_result", lambda task, run_id: COUNTS)
+    task = MergeBatchOperator(task_id="merge", feed=feed, bucket="orders", table=TABLE.name, batch_id="b1", json={})
+    state = RunState("TERMINATED", "SUCCESS", "").to_json()
+    task.execute_complete(new_context(TABLE), {"run_id": 1, "run_page_url": "", "run_state": state})
     assert [message for message in heard() if "ingestion" in message] == [
         "airflow.ingestion.order_tracking.rows.inserted:3|c",
         "airflow.ingestion.order_tracking.rows.quarantined:2|c",

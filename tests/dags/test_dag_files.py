@@ -1,6 +1,8 @@
 """The DAG files as Airflow parses them: what they build, and what a wrong feed does to the others."""
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG
@@ -9,6 +11,7 @@ from airflow.sdk.exceptions import ParamValidationError
 
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.patience import RETRIES, WaitOutages
+from tests.conftest import REPO
 from tests.dags.conftest import parse
 
 OF_ALL = ["ingestion_check", "ingestion_erase", "ingestion_watch"]  # the DAGs that are not one feed's
@@ -133,6 +136,22 @@ def test_a_cron_line_replaces_the_timetable(dags: Path, monkeypatch: pytest.Monk
     timetable = parse_one(dags).timetable
     assert type(timetable).__name__ == "CronTriggerTimetable"
     assert timetable.expression == "*/10 * * * *"
+
+
+def test_a_dag_as_the_contract_shows_it_waits_for_the_table(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/e2e/test_new_feed.py runs it."""
+    (code,) = re.findall(r"```python\n(.*?)```", (REPO / "docs/contract.md").read_text(), re.DOTALL)
+    (dags / "shipment_report.py").write_text(code)
+    monkeypatch.setenv("INGESTION_SCHEMA", "main.orders")
+    bag = parse(dags)
+    assert bag.import_errors == {}
+    (produced,) = bag.dags["order_tracking"].get_task("merge").outlets
+    report = bag.dags["shipment_report"]
+    assert report.schedule == [produced]
+    events = [SimpleNamespace(extra={"batch_id": batch, "rows_inserted": 2}) for batch in ("b1", "b1", "b2")]
+    events.append(SimpleNamespace(extra={"batch_id": "b3"}))
+    told = report.get_task("report").python_callable({produced: events})
+    assert told == {"b1": 2, "b2": 2, "b3": None}
 
 
 def test_somebody_is_erased_by_hand_alone_and_the_list_goes_last(dags: Path) -> None:

@@ -29,6 +29,7 @@ MODULES = (
     "ingestion.tasks.plan_batch",
     "ingestion.tasks.stage",
     "ingestion.tasks.submit_job",
+    "ingestion.tasks.trim_batches",
     "ingestion.tasks.watch",
 )
 

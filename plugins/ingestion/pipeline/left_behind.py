@@ -18,6 +18,7 @@ from ingestion.pipeline.manifest import first_identity, name_with_generation
 # Kinds of notes. moved: its copy is in `archive/` or `rejected/`, only its delete was refused. unreadable: nothing of
 # it was read. refused: its job says that no later try of it would do.
 MOVED, UNREADABLE, REFUSED = "moved", "unreadable", "refused"
+NOTES = "left"  # their folder, beside those of the batches
 Identity = tuple[str, int]
 # After this time an unreadable file starts a run again: whoever was told may have mended it.
 TRY_AGAIN_AFTER = timedelta(hours=1)
@@ -25,7 +26,7 @@ TRY_AGAIN_AFTER = timedelta(hours=1)
 
 def notes_prefix(feed: Feed) -> str:
     """Where the notes of a feed lie."""
-    return f"batches/{feed.name}/left/"
+    return f"batches/{feed.name}/{NOTES}/"
 
 
 def write_note(bucket: Bucket, feed: Feed, kind: str, identity: Identity, reason: str, copy: str = "") -> None:

@@ -14,6 +14,7 @@ from ingestion.pipeline.run_request import RunType
 # As short a stem as can be: `a.7.5` is `a.5` of generation 7, for what has no suffix has no dot before its generation.
 ARCHIVED = re.compile(r"(?P<stem>.+?)\.(?P<generation>\d+)(?P<suffix>\.[^./]*|)")
 
+MANIFEST = "manifest.json"
 REASON = ".reason.json"  # follows the name of a rejected file
 
 
@@ -115,7 +116,7 @@ def batch_prefix(feed: Feed, batch_id: str) -> str:
 
 def manifest_name(feed: Feed, batch_id: str) -> str:
     """The object that holds a batch's manifest."""
-    return f"{batch_prefix(feed, batch_id)}manifest.json"
+    return f"{batch_prefix(feed, batch_id)}{MANIFEST}"
 
 
 def final_name(root: Literal["archive", "rejected"], feed: Feed, day: date, object_name: str, generation: int) -> str:

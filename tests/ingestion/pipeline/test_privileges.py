@@ -17,6 +17,7 @@ from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.left_behind import write_note
 from ingestion.pipeline.planning import Planner, plan, read_manifest
 from ingestion.pipeline.run_request import RunRequest
+from ingestion.pipeline.trimming import trim
 from ingestion.pipeline.watching import Told
 from tests.ingestion.pipeline.batches import FIRST, NAME, must_plan, november, planned, put
 from tests.refusals import NO_ACCESS, Refusals
@@ -131,5 +132,8 @@ def test_what_is_documented_is_what_is_used(bucket: Bucket, feed: Feed, used: Us
     keys = erasure.find_list(bucket, erasure.default_list(feed.name))
     erasure.write_request(bucket, feed, erasure.Asker("e1", "ingestion_erase", "run", "orders"), keys, True)
     erasure.remove_list(bucket, keys)
+
+    trimmed = trim(bucket, datetime.now(UTC) + timedelta(minutes=1))
+    assert trimmed.removed
 
     assert used == documented()

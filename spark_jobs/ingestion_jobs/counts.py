@@ -73,7 +73,8 @@ def _count(of_file: FileCounts, group: Row) -> None:
         of_file.quarantined += group["rows"]
         return
     of_file.read = max(of_file.read, group["last"])
-    of_file.staged_at = max(of_file.staged_at or group["staged_at"], group["staged_at"])
+    if group["staged_at"] is not None:
+        of_file.staged_at = max(of_file.staged_at or group["staged_at"], group["staged_at"])
     if group["reasons"] is None:
         of_file.good += group["rows"]
     elif group["reasons"] == [ERASED]:
@@ -84,14 +85,13 @@ def _count(of_file: FileCounts, group: Row) -> None:
 
 
 def _groups(spark: SparkSession, manifest: Manifest) -> DataFrame:
-    """Rows of the batch in staging, and of its objects in quarantine, by file generation and reasons.
-
-    `staged_at` is when those in staging were written, NULL for the others.
-    """
+    """Rows of the batch in staging, and of its objects in quarantine, by file generation and reasons."""
     staging = spark.table(quoted_table(manifest.tables.staging)).where(in_batch(manifest))
+    # A batch may have been staged by a version that did not write it.
+    staged_at = "_staged_at" if "_staged_at" in staging.columns else "CAST(NULL AS timestamp)"
     objects = sf.col("_source_file").isin(sorted({file.object for file in manifest.files}))
     quarantine = spark.table(quoted_table(manifest.tables.quarantine)).where(objects)
-    facts = _facts(staging, sf.lit(True), sf.col("_reasons"), sf.col("_metadata.file_modification_time")).union(
+    facts = _facts(staging, sf.lit(True), sf.col("_reasons"), sf.expr(staged_at)).union(
         _facts(quarantine, sf.lit(False), sf.col("reasons"), sf.lit(None).cast("timestamp"))
     )
     return facts.groupBy("_source_file", "_generation", "in_staging", "reasons").agg(
@@ -116,7 +116,7 @@ def check_staged(spark: SparkSession, manifest: Manifest, counts: Counts) -> Non
         if not of_file.complete:
             raise IngestionError(
                 f"{file.object} (generation {file.generation}): {of_file.read} rows read, but {of_file.good} staged, "
-                f"{of_file.bad} quarantined and {of_file.erased} erased: run stage again, and if that does not help "
+                f"{of_file.bad} quarantined and {of_file.erased} erased: clear stage, and if that does not help "
                 "report it with the file's manifest entry"
             )
     for file, of_file in counts.items():
@@ -135,13 +135,12 @@ def _check_empty_file(spark: SparkSession, feed: Feed, file: SourceFile) -> None
         lines = _written_lines(spark, feed, file).limit(above_rows + 1).count()
     except AnalysisException as error:  # the batch was archived, and its staged rows dropped since
         raise IngestionError(
-            f"{file.object} (generation {file.generation}): no row is staged and {file.input} cannot be read: "
-            "run stage first"
+            f"{file.object} (generation {file.generation}): no row is staged (any more), and {file.input} "
+            "cannot be read: clear stage, which loads the batch again from the archive"
         ) from error
     if lines > above_rows:
         raise IngestionError(
-            f"{file.object} (generation {file.generation}) has rows, but none was staged or quarantined: "
-            "run stage first"
+            f"{file.object} (generation {file.generation}) has rows, but none was staged or quarantined: clear stage"
         )
 
 

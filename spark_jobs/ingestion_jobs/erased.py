@@ -94,4 +94,4 @@ def drop_places(spark: SparkSession, tables: Tables, source: str) -> int:
 
 def _content(staged: DataFrame) -> list[str]:
     """The columns that hold what a file says, those included that the feed once had and has no more."""
-    return [name for name in staged.columns if name not in (*PLACE, "_delivered_at", "_reasons")]
+    return [name for name in staged.columns if name not in (*PLACE, "_delivered_at", "_reasons", "_staged_at")]

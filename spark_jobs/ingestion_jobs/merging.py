@@ -88,14 +88,14 @@ def _staged(spark: SparkSession, manifest: Manifest) -> Counts:
         if error.getCondition() != NO_TABLE:
             raise
         raise IngestionError(
-            f"batch {manifest.batch_id} is not staged, its tables do not exist: run stage first"
+            f"batch {manifest.batch_id} is not staged, its tables do not exist: clear stage"
         ) from error
     check_staged(spark, manifest, counts)
     for file, of_file in counts.items():
         if of_file.quarantined != of_file.bad:
             raise IngestionError(
                 f"{file.object} (generation {file.generation}): {of_file.bad} bad rows staged, but "
-                f"{of_file.quarantined} in quarantine: run stage to its end first"
+                f"{of_file.quarantined} in quarantine: clear stage"
             )
     return counts
 
@@ -109,6 +109,7 @@ def _merge(spark: SparkSession, manifest: Manifest, counts: Counts, keys: Keys) 
     result = repeat_on_conflict(f"merging into {manifest.tables.target}", lambda: spark.sql(statement).collect()[0])
     inserted, updated = result["num_inserted_rows"], result["num_updated_rows"]
     if not inserted and not updated:
+        _staged(spark, manifest)  # maintenance may have dropped an old batch between its counts and its MERGE
         if logged := logged_counts(spark, manifest):
             return MergedCounts.of(logged)
         # A MERGE of this batch may have been committed by a job that was killed before it wrote the log.

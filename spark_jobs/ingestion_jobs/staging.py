@@ -6,7 +6,7 @@ anywhere.
 """
 
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import reduce
 from typing import Any
 
@@ -89,7 +89,9 @@ def _rows(spark: SparkSession, manifest: Manifest, file_per_partition: bool) -> 
         typed_rows(read_files(spark, manifest.feed, layout, files, file_per_partition), manifest.feed, layout)
         for layout, files in files_by_layout(manifest).items()
     ]
-    rows = reduce(DataFrame.unionByName, groups).withColumn("_batch_id", sf.lit(manifest.batch_id))
+    rows = reduce(DataFrame.unionByName, groups)
+    of_batch = {"_batch_id": sf.lit(manifest.batch_id), "_staged_at": sf.lit(datetime.now(UTC))}
+    rows = rows.withColumns(of_batch)
     if (keys := erased_keys(spark, manifest.tables)) is not None:
         rows = left_empty(rows, manifest.feed, keys)
     # Not a table file for each of many small files.

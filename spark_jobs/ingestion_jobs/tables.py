@@ -27,6 +27,7 @@ STAGING_EXTRA: list[Definition] = [
     ("_batch_id", "string", ""),
     ("_reasons", "array<string>", ""),
     ("_raw", "string", ""),
+    ("_staged_at", "timestamp", ""),  # NULL where an older version has staged
 ]
 QUARANTINE: list[Definition] = [
     *((name, type_, "") for name, type_, _ in LINEAGE),

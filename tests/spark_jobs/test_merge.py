@@ -176,7 +176,7 @@ def test_a_key_may_have_several_columns(lake: Lake) -> None:
 
 def test_a_batch_without_tables_is_refused(lake: Lake) -> None:
     uri = lake.manifest(lake.orders(order("T1", "ok", "09:00:00"), generation=1), batch="never")
-    with pytest.raises(IngestionError, match="batch never is not staged, its tables do not exist: run stage first"):
+    with pytest.raises(IngestionError, match="batch never is not staged, its tables do not exist: clear stage"):
         merge(lake.spark, uri)
 
 
@@ -184,7 +184,9 @@ def test_a_batch_that_is_not_staged_is_refused(loaded: Lake) -> None:
     version = loaded.version("order_tracking")
     lines = [order(f"refused {n}", "ok", "09:00:00") for n in (1, 2, 3)]
     uri = loaded.manifest(loaded.orders(*lines, generation=1, name="refused.csv"), batch="refused")
-    with pytest.raises(IngestionError, match=r"refused\.csv \(generation 1\) has rows, but none was staged.*run stage"):
+    with pytest.raises(
+        IngestionError, match=r"refused\.csv \(generation 1\) has rows, but none was staged.*clear stage"
+    ):
         merge(loaded.spark, uri)
 
     stage(loaded.spark, uri)
@@ -201,7 +203,7 @@ def test_a_batch_whose_bad_rows_are_not_in_quarantine_is_refused(loaded: Lake) -
     uri = loaded.manifest(loaded.orders(*lines, generation=1, name="quarantined.csv"))
     stage(loaded.spark, uri)
     loaded.spark.sql(f"DELETE FROM {loaded.schema}.order_tracking_quarantine")
-    with pytest.raises(IngestionError, match="1 bad rows staged, but 0 in quarantine: run stage to its end first"):
+    with pytest.raises(IngestionError, match="1 bad rows staged, but 0 in quarantine: clear stage"):
         merge(loaded.spark, uri)
     stage(loaded.spark, uri)
     assert counts(merge(loaded.spark, uri)) == (1, 1, 0, 0, 0)
@@ -293,7 +295,8 @@ def test_a_key_that_stands_twice_in_the_target_is_named_until_it_is_gone(lake: L
     assert len(lake.rows("ingestion_log", where="generation = 2")) == 0
     lake.spark.sql(f"DELETE FROM {target} WHERE tracking_num = 'T1'")
     lake.spark.sql(
-        f"INSERT INTO {target} SELECT * EXCEPT (_batch_id, _reasons, _raw) FROM {target}_staging WHERE _generation = 2"
+        f"INSERT INTO {target} SELECT * EXCEPT (_batch_id, _reasons, _raw, _staged_at) FROM {target}_staging "
+        "WHERE _generation = 2"
     )
     merged = merge(lake.spark, update)
     assert (merged["rows_inserted"], merged["rows_updated"], merged["rows_stale"]) == (0, 1, 0)

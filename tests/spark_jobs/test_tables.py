@@ -55,7 +55,7 @@ def test_tables_are_laid_out_as_the_contract_says(loaded: Lake) -> None:
     assert "clustering" in target["protocol"]["writerFeatures"]
     staging = entries("order_tracking_staging")
     assert staging["metaData"]["partitionColumns"] == ["_batch_id"]
-    assert list(columns(staging)) == [*schema, "_batch_id", "_reasons", "_raw"]
+    assert list(columns(staging)) == [*schema, "_batch_id", "_reasons", "_raw", "_staged_at"]
     assert list(columns(entries("order_tracking_quarantine"))) == [
         *("_delivered_at", "_source_file", "_generation", "_record"),
         *("file_date", "reasons", "raw", "_batch_id"),

@@ -8,6 +8,10 @@ class IngestionError(Exception):
     """
 
 
+class ConflictError(IngestionError):
+    """Another writer of the same table was faster every time. Repeated later, the same work can succeed."""
+
+
 class RefusedError(IngestionError):
     """Something that no later try changes, as long as nobody changes the feed, a table or a file.
 

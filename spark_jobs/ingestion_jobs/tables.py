@@ -47,6 +47,16 @@ LOG: list[Definition] = [
     ("merged_at", "timestamp", ""),
     ("dag_run_id", "string", ""),
 ]
+MAINTENANCE: list[Definition] = [
+    ("maintenance_id", "string", ""),
+    ("table_name", "string", ""),
+    ("outcome", "string", ""),
+    ("message", "string", ""),
+    *((f"batches_{what}", "bigint", "") for what in ("dropped", "waiting")),
+    *((f"{what}_{when}", "bigint", "") for what in ("files", "bytes") for when in ("before", "after")),
+    ("started_at", "timestamp", ""),
+    ("ended_at", "timestamp", ""),
+]
 ERASED_KEYS: list[Definition] = [("key_hash", "string", "NOT NULL"), ("erased_at", "timestamp", "NOT NULL")]
 # What a table was built for; changing it under existing rows would make two winners of one key.
 _KEY, _ORDER_BY = "ingestion.key", "ingestion.order_by"
@@ -89,6 +99,11 @@ def ensure_erased_table(spark: SparkSession, tables: Tables) -> None:
     """The table of the keys that are not loaded any more. Raises RefusedError for a missing schema."""
     texts = comments.of_erased(tables)
     repeat_on_conflict(f"creating {tables.erased}", lambda: _create(spark, tables.erased, ERASED_KEYS, texts, "", {}))
+
+
+def ensure_maintenance_table(spark: SparkSession, table: str) -> None:
+    """The table of what maintenance did. Raises RefusedError for a missing schema."""
+    repeat_on_conflict(f"creating {table}", lambda: _create(spark, table, MAINTENANCE, "", {}))
 
 
 def _clustered(feed: Feed) -> str:

@@ -12,7 +12,7 @@ from tests.spark_jobs.conftest import Lake, order
 
 LAUNCHER = """
 import sys
-options = next(n for n, argument in enumerate(sys.argv) if argument in ("--manifest", "--request"))
+options = next(n for n, argument in enumerate(sys.argv) if argument.startswith("--"))
 paths, sys.argv = sys.argv[1:options], sys.argv[options - 1:]
 for path in paths:
     exec(compile(open(path).read(), path, "exec"), {"__name__": "__main__"})
@@ -25,13 +25,14 @@ def run(
     remote: str,
     cwd: Path,
     document: str,
+    *more: str,
     python: str | Path = sys.executable,
     option: str = "--manifest",
 ) -> subprocess.CompletedProcess[str]:
     """Execute scripts one after the other in a process of their own."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
-        [python, "-c", LAUNCHER, *(REPO / "spark_jobs" / script for script in scripts), option, document],
+        [python, "-c", LAUNCHER, *(REPO / "spark_jobs" / script for script in scripts), option, document, *more],
         cwd=cwd,
         env=environment | {"SPARK_REMOTE": remote},
         capture_output=True,

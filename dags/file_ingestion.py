@@ -50,6 +50,9 @@ hour, or by Trigger.
 | `merge` | merges its staged rows again, which changes nothing that was merged |
 | `archive` | checks the archived copies and removes what is left over |
 
+{days} days later `ingestion_maintenance` removes what a batch has staged, and its manifest. A task that misses them
+says so, and what to clear instead: `stage`, or `plan_batch`.
+
 **When the DAG is paused**, {failures} runs in a row have failed and each was reported. Mend the cause, then unpause.
 
 **Green with skipped tasks**: there was nothing to load or nothing that could be read, another run was waiting for its
@@ -183,6 +186,7 @@ def runbook(configured: ConfiguredFeed) -> str:
         key=", ".join(f"`{column}`" for column in feed.key),
         order_by=feed.order_by,
         failures=FAILED_RUNS_BEFORE_PAUSE,
+        days=settings.keep_days,
     )
 
 

@@ -1,6 +1,7 @@
 """The DAG files as Airflow parses them: what they build, and what a wrong feed does to the others."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,13 +9,15 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.sdk.execution_time import macros
 
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.patience import RETRIES, WaitOutages
 from tests.conftest import REPO
 from tests.dags.conftest import parse
 
-OF_ALL = ["ingestion_check", "ingestion_erase", "ingestion_watch"]  # the DAGs that are not one feed's
+# The DAGs that are not one feed's.
+OF_ALL = ["ingestion_check", "ingestion_erase", "ingestion_maintenance", "ingestion_watch"]
 
 
 def parse_one(folder: Path) -> DAG:
@@ -207,3 +210,37 @@ def test_a_check_is_made_by_hand_alone_and_once(dags: Path) -> None:
     assert check.folder == str(dags)
     assert filled(dag.params, {}) == {"run": True}
     assert filled(dag.params, {"run": False}) == {"run": False}
+
+
+def test_tables_of_all_feeds_are_maintained_by_one_run_a_week(dags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGESTION_SCHEMA", "main.orders")
+    monkeypatch.setenv("INGESTION_KEEP_DAYS", "60")
+    dag = parse(dags).dags["ingestion_maintenance"]
+    assert (type(dag.timetable).__name__, dag.timetable.expression) == ("CronTriggerTimetable", "30 2 * * 6")
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert {task.task_id: stock(type(task)) for task in dag.tasks} == {
+        "maintain": "DatabricksSubmitRunOperator",
+        "trim_batches": "BaseOperator",
+    }
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {"maintain": set(), "trim_batches": set()}
+    assert all(isinstance(task.retry_policy, WaitOutages) for task in dag.tasks)
+    assert dag.get_task("trim_batches").keep == timedelta(days=60)
+    (job,) = dag.get_task("maintain").json["tasks"]
+    assert job["spark_python_task"]["python_file"].endswith("/maintain.py")
+    name, _, option, days, *targets = job["spark_python_task"]["parameters"]
+    assert (name, option, days) == ("--maintenance-id", "--keep-days", "60")
+    assert targets == [f"main.orders.{feed}" for feed in ("order_tracking", "parcel_invoices", "user_activity")]
+    assert "{" not in dag.doc_md
+
+
+def test_a_maintenance_has_an_id_of_its_own_that_a_token_has_room_for(dags: Path) -> None:
+    task = parse(dags).dags["ingestion_maintenance"].get_task("maintain")
+    at = datetime(2026, 11, 28, 2, 30, tzinfo=UTC)
+
+    def rendered(run_id: str) -> str:
+        context = {"dag_run": SimpleNamespace(run_after=at), "run_id": run_id, "macros": macros}
+        return task.render_template(task.idempotency_token, context)
+
+    ids = {rendered(run_id) for run_id in ("scheduled__2026-11-28T02:30:00+00:00", "x" * 250)}
+    assert len(ids) == 2
+    assert all(text.startswith("20261128T023000Z-") and len(text) <= 64 - len("-99") for text in ids)

@@ -15,7 +15,7 @@ from ingestion.pipeline.feeds import Feed
 from tests.dags.conftest import copy_of_dags, parse
 
 FEEDS = ["order_tracking", "parcel_invoices", "user_activity"]
-OF_ALL = ["ingestion_check", "ingestion_erase", "ingestion_watch"]
+OF_ALL = ["ingestion_check", "ingestion_erase", "ingestion_maintenance", "ingestion_watch"]
 DEV = {
     "dag_prefix": "dev_",
     "bucket": "orders-dev",
@@ -120,6 +120,23 @@ def test_a_feed_has_the_settings_of_its_yaml(dags: Path) -> None:
     assert plan.buckets["user_activity"] == remove.buckets["user_activity"] == ("google_web", "activity")
     assert plan.schemas == {"order_tracking": "orders", "parcel_invoices": "orders", "user_activity": "web"}
     assert set(erase.connections.values()) == {"databricks_default"}
+
+
+def test_tables_are_maintained_and_batches_trimmed_where_they_are(dags: Path) -> None:
+    cluster = {"existing_cluster_id": "0923-web"}
+    of_its_own(dags / "feeds/user_activity.yaml", bucket="activity", google_connection="google_web", compute=cluster)
+    of_its_own(dags / "feeds/parcel_invoices.yaml", schema="finance")
+    dag = parse(dags).dags["ingestion_maintenance"]
+    runs = {name: dag.get_task(name).json["tasks"][0] for name in ("maintain", "maintain_2")}
+    targets = {name: job["spark_python_task"]["parameters"][4:] for name, job in runs.items()}
+    assert targets == {
+        "maintain": ["orders.order_tracking", "finance.parcel_invoices"],
+        "maintain_2": ["orders.user_activity"],
+    }
+    assert runs["maintain_2"]["existing_cluster_id"] == "0923-web"
+    trim = dag.get_task("trim_batches")
+    assert trim.buckets == {"activity": "google_web", "orders-data": "google_cloud_default"}
+    assert len({task.idempotency_token for task in dag.tasks if task is not trim}) == 2
 
 
 def test_an_erasure_is_submitted_where_the_tables_of_its_feed_are(dags: Path) -> None:

@@ -19,7 +19,7 @@ from ingestion.pipeline.findings import Check, totals
 
 INTERRUPTED = 130
 # The DAGs that are not one feed's.
-OF_ALL = ("ingestion_check", "ingestion_erase", "ingestion_watch")
+OF_ALL = ("ingestion_check", "ingestion_erase", "ingestion_maintenance", "ingestion_watch")
 
 
 # Not in Airflow's log of actions, as its own commands are: nothing is left behind.

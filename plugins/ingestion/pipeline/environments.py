@@ -15,6 +15,7 @@ from typing import Any
 from ingestion.pipeline.feed_files import ENDINGS, FeedFile, feed_files, read_feed_file, read_feed_files
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.settings import (
+    SCRIPTS,
     Given,
     Settings,
     SettingsError,
@@ -29,6 +30,7 @@ FEEDS = "feeds"
 SETTINGS_FILE = "settings.yaml"
 # What a run that waits for files must hear of when it changes: the tasks after it read the other settings anew.
 WAITS_WITH = ("bucket", "google_connection", "poll_seconds")
+_OF_RUNS = {"databricks_connection", "compute", "run_options", *SCRIPTS}
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,14 @@ def by_bucket(feeds: Iterable[ConfiguredFeed]) -> dict[str, list[ConfiguredFeed]
     """The feeds of each bucket."""
     bucket = attrgetter("settings.bucket")
     return {name: list(group) for name, group in groupby(sorted(feeds, key=bucket), key=bucket)}
+
+
+def by_runs(feeds: Iterable[ConfiguredFeed]) -> list[list[ConfiguredFeed]]:
+    """Feeds whose Databricks runs go to the same place, by the same scripts, on the same compute."""
+    alike: dict[str, list[ConfiguredFeed]] = {}
+    for item in feeds:
+        alike.setdefault(item.settings.model_dump_json(include=_OF_RUNS), []).append(item)
+    return list(alike.values())
 
 
 def read_again(path: Path) -> tuple[Feed, dict[str, Any]]:

@@ -14,7 +14,7 @@ from ingestion.pipeline.columns import Column, DecimalSeparator, Strict, Text, T
 
 PREFIXES_OF_OURS = ("archive/", "rejected/", "batches/", "erase/")
 NOT_IN_YAML = ("name", "others")
-_TABLES_OF_OURS = re.compile(r"ingestion_log|.*_(staging|quarantine|erased)")
+_TABLES_OF_OURS = re.compile(r"ingestion_(log|maintenance)|.*_(staging|quarantine|erased)")
 _UTF_16 = ("utf-16", "utf-16-le", "utf-16-be")
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)

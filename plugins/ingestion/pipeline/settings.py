@@ -129,6 +129,11 @@ class Settings(FeedSettings):
     tell_after_seconds: int = Field(
         default=3600, gt=0, description="so long an object may lie in a feed's prefix before people are told"
     )
+    keep_days: int = Field(
+        default=30,
+        ge=7,  # as long as Delta keeps files, and longer than tasks of a run may be tried
+        description="so long `ingestion_maintenance` keeps staged rows, and what lies under `batches/`",
+    )
 
     @property
     def provider(self) -> GitProvider | None:

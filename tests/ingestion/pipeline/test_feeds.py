@@ -105,7 +105,9 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, change: dict[str
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["ingestion_log", "parcels_staging", "parcels_quarantine", "parcels_erased"])
+@pytest.mark.parametrize(
+    "name", ["ingestion_log", "ingestion_maintenance", "parcels_staging", "parcels_quarantine", "parcels_erased"]
+)
 def test_a_feed_cannot_have_the_name_of_another_table(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(MINIMAL))

@@ -40,6 +40,7 @@ def test_an_unknown_variable_is_warned_of_and_an_empty_one_is_not_set(caplog: py
         (GIT | {"INGESTION_GIT_REF": "v1"}, "INGESTION_GIT_REF: starts with `tag:`"),
         (JOBS | {"INGESTION_POLL_SECONDS": "soon"}, "INGESTION_POLL_SECONDS: Input should be a valid number"),
         (JOBS | {"INGESTION_RUN_WAIT_SECONDS": "-1"}, "INGESTION_RUN_WAIT_SECONDS: Input should be greater"),
+        (JOBS | {"INGESTION_KEEP_DAYS": "6"}, "INGESTION_KEEP_DAYS: Input should be greater than or equal to 7"),
         (
             GIT | {"INGESTION_GIT_URL": "https://git.example.com/x"},
             "set INGESTION_GIT_PROVIDER, gitHubEnterprise say: INGESTION_GIT_URL does not tell it",

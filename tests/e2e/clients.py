@@ -128,6 +128,11 @@ class Airflow(clients.Airflow):
         """Pause the DAG or let it run again, as a person does in the UI."""
         self._client.patch(f"/dags/{self.dag}", json={"is_paused": paused}).raise_for_status()
 
+    def beginning_with(self, prefix: str) -> list[str]:
+        """The ids of the DAGs there are that begin so."""
+        found = self._client.get("/dags", params={"limit": 100}).raise_for_status().json()["dags"]
+        return [dag["dag_id"] for dag in found if dag["dag_id"].startswith(prefix)]
+
     def forget(self) -> bool:
         """Delete the DAG with its runs once Airflow has seen that its file is gone; whether that is done."""
         known = self._client.get(f"/dags/{self.dag}")

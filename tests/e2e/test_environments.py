@@ -38,13 +38,14 @@ def dev(stack: Stack, live_bucket: Bucket, tmp_path: Path) -> Iterator[Bucket]:
     folder = made.rename(stack.dags / "dev")
     yield bucket
     feed = Airflow(stack.home, "dev_order_tracking")
+    dags = feed.beginning_with("dev_")
     try:
         feed.pause(True)  # else the next run would begin to wait when this one ends
         while run := feed.active_run():
             feed.mark_success(run)
     finally:
         shutil.rmtree(folder)
-    for dag in ("dev_order_tracking", "dev_ingestion_watch", "dev_ingestion_erase"):
+    for dag in dags:
         wait_for(f"{dag} forgotten", Airflow(stack.home, dag).forget)
 
 

@@ -17,6 +17,8 @@ AIRFLOW = ("airflow", "pendulum")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "dags": ("airflow.sdk", "ingestion.alerts", "ingestion.pipeline", "ingestion.runs", "ingestion.tasks"),
     "plugins/ingestion/pipeline": ("google.api_core", "google.cloud.storage", "pydantic", "pydantic_core", "yaml"),
+    # databricks.sdk is there on Databricks alone, and asked for where a service credential is named.
+    "plugins/ingestion/native": ("databricks.sdk.runtime", "google.auth", "google.cloud.storage", "ingestion.pipeline"),
     # aiohttp, asgiref and gcloud are what the provider's own trigger is written with, google.cloud.storage has the type
     # of what a hook gives and ingestion.pipeline takes; the others raise errors.
     "plugins/ingestion/tasks": (
@@ -125,10 +127,13 @@ def test_a_wrong_import_of_each_kind_is_found(part: str, text: str, wrong: str) 
 
 
 IMPORT_ALL = """
-import importlib, importlib.util, pkgutil, ingestion.pipeline as pipeline
+import importlib, importlib.metadata, importlib.util, pkgutil, ingestion.native, ingestion.pipeline
 assert importlib.util.find_spec("airflow") is None
-for module in pkgutil.iter_modules(pipeline.__path__, "ingestion.pipeline."):
-    print(importlib.import_module(module.name).__name__)
+for room in (ingestion.native, ingestion.pipeline):
+    for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+        print(importlib.import_module(module.name).__name__)
+for entry in importlib.metadata.entry_points(group="ingestion.native"):
+    assert callable(entry.load())
 """
 
 
@@ -139,5 +144,9 @@ def test_the_pipeline_is_usable_where_there_is_no_airflow(tmp_path: Path) -> Non
     uv("pip", "install", "--python", python, "--constraint", REPO / "requirements.lock", REPO)
     done = subprocess.run([python, "-I", "-c", IMPORT_ALL], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    modules = {f"ingestion.pipeline.{path.stem}" for path in (REPO / "plugins/ingestion/pipeline").glob("[!_]*.py")}
+    modules = {
+        f"ingestion.{room}.{path.stem}"
+        for room in ("native", "pipeline")
+        for path in (REPO / "plugins/ingestion" / room).glob("[!_]*.py")
+    }
     assert set(done.stdout.split()) == modules

@@ -116,7 +116,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A batch as `plan_batch` pinned it; it never changes."""
+    """A batch as `plan_batch` pinned it; it never changes. One without files has nothing to stage and to merge."""
 
     batch_id: str
     run_id: str
@@ -239,8 +239,6 @@ def _check(manifest: Manifest) -> None:
             raise ValueError(
                 f"Spark would not read {file.input} for certain: plain letters, digits, '.', '_', '-' are safe"
             )
-    if not manifest.files:
-        raise ValueError("it lists no files")
     if len({file.input_name for file in manifest.files}) != len(manifest.files):
         raise ValueError("two files have inputs of the same name")
     if len({(file.object, file.generation) for file in manifest.files}) != len(manifest.files):

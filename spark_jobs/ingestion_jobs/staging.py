@@ -38,6 +38,8 @@ def stage(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     """
     settle(spark)
     manifest = read_manifest(spark, manifest_uri)
+    if not manifest.files:
+        return _result(manifest, {})
     ensure_staging_tables(spark, manifest)
     _append(spark, manifest)
     counts = staged_counts(spark, manifest)

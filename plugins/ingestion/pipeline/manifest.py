@@ -86,6 +86,11 @@ class Manifest(_Frozen):
     rejected: list[RejectedFile]
     unreadable: list[UnreadableFile] = []
 
+    @property
+    def moves(self) -> list[tuple[str, str]]:
+        """Each object that `archive` moves, and where to."""
+        return [(file.object, file.archive) for file in self.files] + [(file.object, file.to) for file in self.rejected]
+
 
 def tables_of(feed: Feed, schema: str) -> Tables:
     """The names of a feed's tables in a schema."""

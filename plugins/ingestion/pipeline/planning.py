@@ -14,6 +14,7 @@ from ingestion.pipeline.candidates import Candidate, of_days, rejected_before, w
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.headers import Header, header
 from ingestion.pipeline.intake import Rejection, StoredObject
+from ingestion.pipeline.left_behind import UNREADABLE, write_note
 from ingestion.pipeline.manifest import (
     BatchFile,
     Manifest,
@@ -51,8 +52,21 @@ class Planner:
 def plan(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> Manifest | None:
     """Pin the files of this batch and write its manifest. None, and nothing written, when there are none.
 
-    A file that the bucket does not let it read is left out and listed as unreadable; a manifest of such files alone is
-    not written. Raises UnreadableError instead in a reload: one that leaves files out would look like a whole one.
+    A manifest of files alone that cannot be read is not written. Raises UnreadableError as `pin` does.
+    """
+    manifest = pin(bucket, feed, planner, request)
+    if manifest.files or manifest.rejected:
+        write_manifest(bucket, manifest)
+    elif not manifest.unreadable:
+        return None
+    return manifest
+
+
+def pin(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> Manifest:
+    """Pin the files of this batch, and what its manifest is to say, which is still to be written.
+
+    A file that the bucket does not let it read is left out and listed as unreadable. Raises UnreadableError instead in
+    a reload: one that leaves files out would look like a whole one.
     """
     candidates = _candidates(bucket, feed, request)
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -69,35 +83,47 @@ def plan(bucket: Bucket, feed: Feed, planner: Planner, request: RunRequest) -> M
         raise UnreadableError(
             f"gs://{bucket.name}/{gone} was moved or replaced while {request} were planned: the next try lists anew"
         )
-    files = [item for item in planned if isinstance(item, BatchFile)]
-    rejected = [item for item in planned if isinstance(item, RejectedFile)]
-    if not files and not rejected and not unreadable:
-        return None
-    manifest = Manifest(
+    return Manifest(
         batch_id=planner.batch_id,
         dag_id=planner.dag_id,
         run_id=planner.run_id,
         run_type=request.run_type,
         feed=feed,
         tables=tables_of(feed, planner.schema),
-        files=files,
-        rejected=rejected,
+        files=[item for item in planned if isinstance(item, BatchFile)],
+        rejected=[item for item in planned if isinstance(item, RejectedFile)],
         unreadable=unreadable,
     )
-    if files or rejected:
-        storage.write_json(bucket, manifest_name(feed, planner.batch_id), manifest.model_dump(mode="json"))
-    return manifest
+
+
+def write_manifest(bucket: Bucket, manifest: Manifest) -> None:
+    """Make the batch what its manifest says, for good."""
+    storage.write_json(bucket, manifest_name(manifest.feed, manifest.batch_id), manifest.model_dump(mode="json"))
+
+
+def note_unreadable(bucket: Bucket, manifest: Manifest) -> None:
+    """Keep later runs from trying the batch's unreadable files again at once."""
+    for file in manifest.unreadable:
+        write_note(bucket, manifest.feed, UNREADABLE, (file.object, file.generation), file.reason)
 
 
 def read_manifest(bucket: Bucket, feed: Feed, batch_id: str) -> Manifest:
     """The manifest of a batch. Raises NoManifestError when there is none."""
     name = manifest_name(feed, batch_id)
+    manifest = manifest_at(bucket, name)
+    if manifest is None:
+        raise NoManifestError(
+            f"gs://{bucket.name}/{name} is gone, so this batch cannot be done again: clear plan_batch to plan a new one"
+        )
+    return manifest
+
+
+def manifest_at(bucket: Bucket, name: str) -> Manifest | None:
+    """The manifest that is the object of this name; None when there is none."""
     try:
         return Manifest.model_validate_json(storage.read_text(bucket, name))
     except NotFound:
-        raise NoManifestError(
-            f"gs://{bucket.name}/{name} is gone, so this batch cannot be done again: clear plan_batch to plan a new one"
-        ) from None
+        return None
 
 
 def unpin_failed_tries(bucket: Bucket, feed: Feed, planner: Planner, tries: range) -> list[str]:
@@ -111,10 +137,17 @@ def unpin_failed_tries(bucket: Bucket, feed: Feed, planner: Planner, tries: rang
         is_theirs = is_of_try(batch_id, planner.dag_id, planner.run_id, tries)
         if not is_theirs or storage.find(bucket, manifest_name(feed, batch_id)) is not None:
             continue
-        for pinned in storage.list_objects(bucket, f"{folder}input/"):
-            with suppress(storage.BucketRefusedError):  # the bucket's lifecycle rule is for what is left
-                storage.delete_generation(bucket, pinned.name, pinned.generation)
-                removed.append(pinned.name)
+        removed += unpin(bucket, folder)
+    return removed
+
+
+def unpin(bucket: Bucket, batch: str) -> list[str]:
+    """Remove the pinned copies of a batch without a manifest, by its prefix. Returns their names."""
+    removed = []
+    for pinned in storage.list_objects(bucket, f"{batch}input/"):
+        with suppress(storage.BucketRefusedError):  # the bucket's lifecycle rule is for what is left
+            storage.delete_generation(bucket, pinned.name, pinned.generation)
+            removed.append(pinned.name)
     return removed
 
 

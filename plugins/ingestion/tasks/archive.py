@@ -10,6 +10,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion import alerts
+from ingestion.pipeline import messages
 from ingestion.pipeline.archiving import archive
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.manifest import BatchFile, RejectedFile
@@ -57,12 +58,11 @@ class ArchiveFilesOperator(GCSToGCSOperator):
         measure(manifest.feed.name, left)
         if kept:
             # Green, for every row is merged and archived: a red task would load them all again, and pause the DAG.
-            alerts.tell(context, f"{self.dag_id}: {len(kept)} object(s) could not be moved", kept)
-        moved = [(file.object, file.archive) for file in manifest.files]
-        moved += [(file.object, file.to) for file in manifest.rejected]
-        for source, destination in moved:
+            message = messages.of_kept(manifest, kept)
+            alerts.tell(context, message.subject, message.lines)
+        for source, destination in manifest.moves:
             self.log.info("%s -> %s", source, destination)
-        return [f"gs://{self.source_bucket}/{destination}" for _, destination in moved]
+        return [f"gs://{self.source_bucket}/{destination}" for _, destination in manifest.moves]
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> "OperatorLineage":
         """What OpenLineage is told; the provider's operator would tell of what it has moved itself: nothing."""

@@ -9,11 +9,11 @@ from airflow.sdk import BaseBranchOperator, Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from ingestion import alerts
+from ingestion.pipeline import messages
 from ingestion.pipeline.candidates import TooManyFilesError
 from ingestion.pipeline.feeds import Feed
-from ingestion.pipeline.left_behind import UNREADABLE, write_note
 from ingestion.pipeline.manifest import Manifest, manifest_name, new_batch_id
-from ingestion.pipeline.planning import Planner, plan, unpin_failed_tries
+from ingestion.pipeline.planning import Planner, note_unreadable, plan, unpin_failed_tries
 from ingestion.runs.trigger_form import request_of
 
 
@@ -55,21 +55,13 @@ class PlanBatchOperator(BaseBranchOperator):
             return None
         if manifest.unreadable:
             # Told before it is noted: a try killed in between tells twice; the other way round, nobody would be told.
-            self._tell_unreadable(context, manifest)
-            for file in manifest.unreadable:
-                write_note(bucket, feed, UNREADABLE, (file.object, file.generation), file.reason)
+            _tell(context, messages.of_unreadable(manifest))
+            note_unreadable(bucket, manifest)
         if not manifest.files and not manifest.rejected:
             return None
         uri = f"gs://{self.bucket}/{manifest_name(feed, manifest.batch_id)}"
         self._show(context, manifest, uri)
         return "stage" if manifest.files else "archive"
-
-    def _tell_unreadable(self, context: Context, manifest: Manifest) -> None:
-        files = manifest.unreadable
-        prefix = manifest.feed.prefix
-        stay = f"They stay in {prefix} and are tried again within the hour, or at once by a run started by hand."
-        subject = f"{context['ti'].dag_id}: {len(files)} file(s) cannot be read"
-        alerts.tell(context, subject, [*(file.reason for file in files), stay])
 
     def _show(self, context: Context, manifest: Manifest, uri: str) -> None:
         ti = context["ti"]
@@ -80,5 +72,8 @@ class PlanBatchOperator(BaseBranchOperator):
         for file in manifest.files:
             self.log.info("  %s generation %d, %d bytes", file.object, file.generation, file.size)
         if manifest.rejected:
-            lines = [f"{file.object} ({file.code}): {file.reason}" for file in manifest.rejected]
-            alerts.tell(context, f"{ti.dag_id}: {len(lines)} file(s) rejected", lines)
+            _tell(context, messages.of_rejected(manifest))
+
+
+def _tell(context: Context, message: messages.Message) -> None:
+    alerts.tell(context, message.subject, message.lines)

@@ -109,9 +109,12 @@ def spark_remote(bucket_server: BucketServer, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="session")
-def service(spark_remote: SparkRemote, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One Databricks service for all tests that leave it running."""
-    service = start_service(tmp_path_factory.mktemp("databricks"), spark_remote.remote)
+def service(
+    spark_remote: SparkRemote, bucket_server: BucketServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One Databricks service for all tests that leave it running. What it runs reaches the bucket server."""
+    bucket = {"STORAGE_EMULATOR_HOST": bucket_server.environment["STORAGE_EMULATOR_HOST"]}
+    service = start_service(tmp_path_factory.mktemp("databricks"), spark_remote.remote, env=bucket)
     try:
         wait_for(lambda: healthy(service), START_SECONDS)
         yield service

@@ -9,6 +9,7 @@ import uvicorn
 
 from local.databricks.api import create_app
 from local.databricks.engine import Engine
+from local.databricks.jobs import JobStore
 from local.databricks.runs import RunStore
 from local.databricks.service import JobsService
 
@@ -35,7 +36,7 @@ def main() -> None:
         parser.error(str(error))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home, workspace = options.home.resolve(), options.workspace.absolute()
-    service = JobsService(RunStore(home), engine, workspace, home / "scratch")
+    service = JobsService(RunStore(home), JobStore(home), engine, workspace, home / "scratch")
     app = create_app(service, token, options.url or f"http://127.0.0.1:{options.port}", options.host)
     uvicorn.run(app, host=options.interface, port=options.port, log_level="warning", timeout_graceful_shutdown=2)
 

@@ -1,4 +1,4 @@
-"""The REST API: Jobs 2.2 for one-time runs. Every other route answers 501 with its name."""
+"""The REST API: Jobs 2.2, one-time runs and, in job_api.py, jobs. Every other route answers 501 with its name."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,20 +13,15 @@ from pydantic import ValidationError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from local.databricks import page, views
+from local.databricks.errors import ApiError
+from local.databricks.job_api import job_routes
 from local.databricks.models import ListRuns, RunRef, SubmitRun
-from local.databricks.runs import MAX_LOG_BYTES, Run, TaskRun
+from local.databricks.run import Run, TaskRun
+from local.databricks.runs import MAX_LOG_BYTES
 from local.databricks.service import JobsService
 from local.databricks.validation import mistakes, refusals
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
-
-
-class ApiError(Exception):
-    """An answer other than 200, in the form Databricks gives it."""
-
-    def __init__(self, status: int, code: str | int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
 
 
 def create_app(service: JobsService, token: str, base_url: str, host: str) -> FastAPI:
@@ -45,7 +40,9 @@ def create_app(service: JobsService, token: str, base_url: str, host: str) -> Fa
     app.add_exception_handler(ApiError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.include_router(_pages(service, base_url))
-    app.include_router(_jobs(service, base_url), prefix="/api/2.2/jobs/runs", dependencies=[Depends(_bearer(token))])
+    known = [Depends(_bearer(token))]
+    app.include_router(_runs(service, base_url), prefix="/api/2.2/jobs/runs", dependencies=known)
+    app.include_router(job_routes(service), prefix="/api/2.2/jobs", dependencies=known)
 
     @app.api_route("/{route:path}", methods=METHODS, dependencies=[Depends(_bearer(token))])
     async def everything_else(request: Request) -> None:
@@ -62,7 +59,7 @@ async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[
     return response
 
 
-def _jobs(service: JobsService, base_url: str) -> APIRouter:
+def _runs(service: JobsService, base_url: str) -> APIRouter:
     router = APIRouter()
 
     @router.post("/submit")
@@ -76,7 +73,9 @@ def _jobs(service: JobsService, base_url: str) -> APIRouter:
     @router.get("/get")
     async def get(ref: Annotated[RunRef, Depends(_run_ref)]) -> dict[str, Any]:
         run, task = _find(service, ref.run_id)
-        return views.task_run_view(run, task, base_url) if task else views.run_view(run, base_url)
+        if task:
+            return views.task_run_view(run, task, base_url)
+        return views.run_view(run, base_url, history=ref.include_history)
 
     @router.get("/get-output")
     async def get_output(ref: Annotated[RunRef, Depends(_run_ref)]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 from local.databricks.engine import Engine
-from local.databricks.process import Runner, RunnerLostError
-from local.databricks.runs import Run, RunStore, TaskRun, now_ms
+from local.databricks.process import Program, Runner, RunnerLostError
+from local.databricks.run import Run, TaskRun
+from local.databricks.runs import RunStore, now_ms
 from local.databricks.states import FAILED, RUNNING, SUCCEEDED, TERMINATING, State, internal_error, timed_out
 
 SETTLE_SECONDS = 0.5
@@ -20,12 +21,12 @@ class Execution:
         self._engine = engine
         self._scratch = scratch
 
-    async def run(self, run: Run, task: TaskRun, script: Path, stop: asyncio.Future[State]) -> State:
-        """Execute `script` for the task until it ends or `stop` has a state for it; returns how it ended."""
+    async def run(self, run: Run, task: TaskRun, program: Program, stop: asyncio.Future[State]) -> State:
+        """Execute `program` for the task until it ends or `stop` has a state for it; returns how it ended."""
         if not await self._engine.alive():
             return self._engine_lost()
         limit = run.submitted(task).timeout_seconds
-        work = asyncio.create_task(self._execute(run, task, script))
+        work = asyncio.create_task(self._execute(run, task, program))
         death = asyncio.create_task(self._engine.death())
         done, _ = await asyncio.wait({work, death, stop}, timeout=limit or None, return_when=asyncio.FIRST_COMPLETED)
         death.cancel()
@@ -50,11 +51,12 @@ class Execution:
         # Without its client no further query begins, and the last one is soon far enough to be cancelled.
         await asyncio.sleep(SETTLE_SECONDS)
 
-    async def _execute(self, run: Run, task: TaskRun, script: Path) -> State:
-        """Run the script in a process of its own, which is gone when this returns or is cancelled."""
-        python_task = run.submitted(task).spark_python_task
-        if not script.is_file():
-            message = f"Cannot read the python file {python_task.python_file}: there is no file {script}"
+    async def _execute(self, run: Run, task: TaskRun, program: Program) -> State:
+        """Run it in a process of its own, which is gone when this returns or is cancelled."""
+        if missing := [file for file in program.files if not file.is_file()]:
+            script = run.submitted(task).spark_python_task
+            name = script.python_file if script and program.script in missing else missing[0].name
+            message = f"Cannot read the python file {name}: there is no file {missing[0]}"
             return internal_error(message, "RESOURCE_NOT_FOUND")
         cwd = self._scratch / str(task.run_id)
         cwd.mkdir(parents=True)
@@ -62,7 +64,7 @@ class Execution:
         try:
             task.session_id, task.executing_at, task.state = runner.session_id, now_ms(), RUNNING
             self._store.save(run)
-            answer = await runner.run(script, python_task.parameters, cwd, self._store.log_path(task))
+            answer = await runner.run(program, cwd, self._store.log_path(task))
         except RunnerLostError as error:
             return internal_error(str(error))
         finally:

@@ -21,13 +21,38 @@ class SparkPythonTask(Strict):
     source: Literal["WORKSPACE", "GIT"] = "WORKSPACE"
 
 
+class PythonWheelTask(Strict):
+    """An entry point of a package, and its command line."""
+
+    package_name: str
+    entry_point: str
+    parameters: list[str] = []
+    named_parameters: dict[str, str] = {}
+
+
+class RunJobTask(Strict):
+    """Another job, a run of which is started and waited for."""
+
+    job_id: int
+    job_parameters: dict[str, str] = {}
+    # refused
+    dbt_commands: Any = None
+    jar_params: Any = None
+    notebook_params: Any = None
+    pipeline_params: Any = None
+    python_named_params: Any = None
+    python_params: Any = None
+    spark_submit_params: Any = None
+    sql_params: Any = None
+
+
 class EnvironmentSpec(Strict):
-    """A serverless environment; only its version is accepted."""
+    """A serverless environment: its version and, for jobs, wheels of the workspace."""
 
     environment_version: str | None = None
     client: str | None = None
     base_environment: Any = None
-    dependencies: Any = None
+    dependencies: list[str] = []
     java_dependencies: Any = None
     project_environment: Any = None
 
@@ -70,6 +95,9 @@ class SubmitTask(Strict):
 
     task_key: str = Field(pattern=r"^[\w\-]{1,100}$")
     spark_python_task: SparkPythonTask | None = None
+    # of jobs alone
+    python_wheel_task: PythonWheelTask | None = None
+    run_job_task: RunJobTask | None = None
     environment_key: str | None = None
     existing_cluster_id: str | None = None
     new_cluster: dict[str, Any] | None = None
@@ -105,11 +133,17 @@ class SubmitTask(Strict):
     pipeline_task: Any = None
     power_bi_task: Any = None
     python_operator_task: Any = None
-    python_wheel_task: Any = None
-    run_job_task: Any = None
     spark_jar_task: Any = None
     spark_submit_task: Any = None
     sql_task: Any = None
+
+    @property
+    def texts(self) -> list[str]:
+        """Where dynamic value references may stand."""
+        if self.run_job_task:
+            return list(self.run_job_task.job_parameters.values())
+        command = self.python_wheel_task or self.spark_python_task
+        return command.parameters if command else []
 
 
 class SubmitRun(Strict):
@@ -134,6 +168,15 @@ class SubmitRun(Strict):
     run_as: Any = None
     usage_policy_id: Any = None
     webhook_notifications: Any = None
+
+    def wheels(self, task: SubmitTask) -> list[str]:
+        """The wheels of a task's environment."""
+        return [
+            wheel
+            for environment in self.environments
+            if environment.environment_key == task.environment_key and environment.spec
+            for wheel in environment.spec.dependencies
+        ]
 
 
 class RunRef(Strict):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 
-from local.databricks.runs import LogPart, Run, TaskRun
+from local.databricks.run import Run, TaskRun
+from local.databricks.runs import LogPart
 from local.databricks.states import State
 
 LOG_BYTES = 256 * 1024
@@ -92,17 +93,31 @@ def run_page(run: Run) -> str:
         for task in run.tasks
     ]
     tasks = _table(["Task", "State", "After", "Started", "Duration"], rows)
-    body = f"{_heading(run)}{_facts(_about_run(run))}<h2>Tasks</h2>{tasks}"
+    former = [
+        [f"<a href='/runs/{task.run_id}'>{escape(task.key)}</a>", _state(task.state), _time(task.executing_at)]
+        for task in run.former
+    ]
+    repaired = f"<h2>Repeated by a repair</h2>{_table(['Task', 'State', 'Started'], former)}" if former else ""
+    body = f"{_heading(run)}{_facts(_about_run(run))}<h2>Tasks</h2>{tasks}{repaired}"
     return _page(run.request.run_name, body, "" if run.state.over else REFRESH)
 
 
 def task_page(run: Run, task: TaskRun, log: LogPart) -> str:
     """One task; the page follows its log until it is over."""
-    script = run.submitted(task).spark_python_task
+    sent = run.submitted(task)
+    program = {
+        "Script": escape(sent.spark_python_task.python_file) if sent.spark_python_task else "",
+        "Entry point": escape(f"{sent.python_wheel_task.package_name}: {sent.python_wheel_task.entry_point}")
+        if sent.python_wheel_task
+        else "",
+        "Started run": f"<a href='/runs/{task.started_run_id}'>{task.started_run_id}</a>"
+        if task.started_run_id
+        else "",
+    }
     facts = (_about_run(run) if len(run.tasks) == 1 else {"Task": escape(task.key), "State": _state(task.state)}) | {
         "Message": escape(task.state.message),
-        "Script": escape(script.python_file),
-        "Parameters": escape(" ".join(script.parameters)),
+        **program,
+        "Parameters": escape(" ".join(sent.texts if task.parameters is None else task.parameters)),
         "Script began": _time(task.executing_at),
         "Script took": _seconds(task.executing_at, task.ended_at),
         "Task run id": str(task.run_id),
@@ -130,6 +145,13 @@ def _about_run(run: Run) -> dict[str, str]:
         "Duration": _seconds(run.started_at, run.ended_at),
         "Run id": str(run.run_id),
     }
+    if run.job:
+        given = (f"{name}={value}" for name, value in run.job.parameters.items() if value)
+        facts |= {
+            "Job id": str(run.job.job_id),
+            "Started by": run.job.trigger,
+            "Job parameters": escape(", ".join(given)),
+        }
     git = f"{source.git_url} {' '.join(source.refs)} (commit {run.commit or 'not known yet'})" if source else ""
     return facts | ({"Repository": escape(git)} if source else {})
 

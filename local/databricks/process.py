@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 
 KILLED_SECONDS = 10
 # Serverless has no environment variables of the user: a script sees what a process needs, not what the stack was given.
-INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "USER")
+# The last one is where the bucket is: what Google's clients know by themselves elsewhere.
+INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "USER", "STORAGE_EMULATOR_HOST")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["local.databricks.runner", __name__])
@@ -30,6 +32,22 @@ def _serve(service: Connection, env: dict[str, str]) -> None:
     from local.databricks import runner  # not for the service itself, which can do without Spark's client
 
     runner.main(service, env)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a process executes: a script, or an entry point of a package; `wheels` come first on its path."""
+
+    parameters: list[str]
+    script: Path | None = None
+    package: str = ""
+    entry_point: str = ""
+    wheels: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What must be there."""
+        return (*([self.script] if self.script else []), *self.wheels)
 
 
 class RunnerLostError(Exception):
@@ -55,12 +73,19 @@ class Runner:
             process.start()
         return cls(process, ours, session_id)
 
-    async def run(self, script: Path, parameters: list[str], cwd: Path, output: Path) -> dict[str, str | None]:
-        """Execute `script`; returns its `error` and `error_trace`. Raises RunnerLostError if the process dies of it."""
+    async def run(self, program: Program, cwd: Path, output: Path) -> dict[str, str | None]:
+        """Execute it; returns its `error` and `error_trace`. Raises RunnerLostError if the process dies of it."""
+        job = {
+            "script": str(program.script) if program.script else None,
+            "package": program.package,
+            "entry_point": program.entry_point,
+            "parameters": program.parameters,
+            "wheels": [str(wheel) for wheel in program.wheels],
+            "cwd": str(cwd),
+            "log": str(output),
+        }
         with contextlib.suppress(BrokenPipeError):  # it is dead already, as is seen below
-            self._connection.send(
-                {"script": str(script), "parameters": parameters, "cwd": str(cwd), "log": str(output)}
-            )
+            self._connection.send(job)
         await self._answer_or_end()
         # Without anything to read the process has ended, and a child of it still holds its connection.
         with contextlib.suppress(EOFError, ConnectionError):

@@ -16,6 +16,7 @@ import traceback
 import types
 from collections.abc import Callable
 from functools import partial, wraps
+from importlib import metadata
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -75,7 +76,11 @@ def main(service: Connection, env: dict[str, str]) -> NoReturn:
     _redirect_output(job["log"])
     os.chdir(job["cwd"])
     _behave_like_serverless()
-    outcome = run_script(job["script"], job["parameters"])
+    sys.path[:0] = job["wheels"]
+    if job["script"]:
+        outcome = run_script(job["script"], job["parameters"])
+    else:
+        outcome = run_entry_point(job["package"], job["entry_point"], job["parameters"])
     sys.stdout.flush()
     sys.stderr.flush()
     service.send(outcome)
@@ -103,9 +108,31 @@ def run_script(script: str, parameters: list[str]) -> dict[str, str | None]:
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
+    # The path makes co_filename and tracebacks name the script.
+    return _outcome(
+        lambda: exec(compile(Path(script).read_bytes(), script, "exec"), module.__dict__)  # noqa: S102 - as Databricks
+    )
+
+
+def run_entry_point(package: str, name: str, parameters: list[str]) -> dict[str, str | None]:
+    """Call an entry point of an installed package, or of a wheel on the path, of whatever group it is; as above.
+
+    `sys.argv` begins with the package's name, as the Databricks CLI's own tests show.
+    """
+    sys.argv = [package, *parameters]
+
+    def call() -> None:
+        found = list(metadata.distribution(package).entry_points.select(name=name))
+        if not found:
+            raise LookupError(f"the package {package} has no entry point {name}")
+        found[0].load()()
+
+    return _outcome(call)
+
+
+def _outcome(work: Callable[[], object]) -> dict[str, str | None]:
     try:
-        # The path makes co_filename and tracebacks name the script.
-        exec(compile(Path(script).read_bytes(), script, "exec"), module.__dict__)  # noqa: S102 - how Databricks runs it
+        work()
     except BaseException as error:  # SystemExit and KeyboardInterrupt fail a run like any other
         message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         trace = "".join(traceback.format_exception(error.with_traceback(_own_frames_cut(error.__traceback__))))
@@ -119,7 +146,9 @@ def _as_utf8(text: str) -> str:
 
 
 def _own_frames_cut(trace: types.TracebackType | None) -> types.TracebackType | None:
-    return trace.tb_next if trace else None
+    while trace and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return trace
 
 
 def _redirect_output(log: str) -> None:

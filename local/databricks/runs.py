@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from local.databricks.models import SubmitRun, SubmitTask
-from local.databricks.states import BLOCKED, PENDING, RUNNING, SUCCEEDED, SUCCEEDED_WITH_FAILURES, TERMINATING, State
+from local.databricks.models import SubmitRun
+from local.databricks.run import OfJob, Repair, Run, TaskRun
+from local.databricks.states import BLOCKED, PENDING
 
 log = logging.getLogger(__name__)
 
@@ -18,68 +19,6 @@ MAX_LOG_BYTES = 5 * 1024 * 1024
 # As at Databricks. Their logs may have 5 MB each, so there is a limit in number as well.
 KEPT_DAYS = 60
 KEPT_RUNS = 2_000
-
-
-class TaskRun(BaseModel):
-    """One task's run. Times are milliseconds since the epoch."""
-
-    run_id: int
-    key: str
-    state: State
-    started_at: int
-    executing_at: int | None = None
-    ended_at: int | None = None
-    session_id: str | None = None
-    error: str | None = None
-    error_trace: str | None = None
-
-
-class Run(BaseModel):
-    """A submitted run. `commit` is what its Git source was checked out at."""
-
-    run_id: int
-    request: SubmitRun
-    started_at: int
-    commit: str | None = None
-    tasks: list[TaskRun]
-
-    def submitted(self, task: TaskRun) -> SubmitTask:
-        """The task as it was asked for."""
-        return next(sent for sent in self.request.tasks if sent.task_key == task.key)
-
-    @property
-    def state(self) -> State:
-        """The state of the whole run, made from its tasks': it succeeds when all leaves do."""
-        states = [task.state for task in self.tasks]
-        if not all(state.over for state in states):
-            return self._state_under_way(states)
-        if any(task.state.good for task in self.tasks) and all(task.state.good for task in self._leaves()):
-            return SUCCEEDED if all(state.good for state in states) else SUCCEEDED_WITH_FAILURES
-        ended = (task for task in self.tasks if not task.state.good and task.state.life_cycle != "SKIPPED")
-        cause = min(ended, key=lambda task: task.ended_at or 0, default=None)
-        if cause is None:
-            return states[0]
-        if cause.state.result != "FAILED":
-            return cause.state
-        consequence = "This caused all downstream tasks to get skipped."
-        message = f"Task {cause.key} failed with message: {cause.state.message}. {consequence}"
-        return cause.state.model_copy(update={"message": message})
-
-    def _state_under_way(self, states: list[State]) -> State:
-        if TERMINATING in states and RUNNING not in states:
-            return TERMINATING
-        begun = any(state == RUNNING or state.over for state in states)
-        return RUNNING if begun else PENDING
-
-    def _leaves(self) -> list[TaskRun]:
-        needed = {other.task_key for task in self.request.tasks for other in task.depends_on}
-        return [task for task in self.tasks if task.key not in needed]
-
-    @property
-    def ended_at(self) -> int | None:
-        """When the last task ended; None while one is under way."""
-        ends = [task.ended_at for task in self.tasks]
-        return None if None in ends else max(ends)
 
 
 def now_ms() -> int:
@@ -119,17 +58,20 @@ class RunStore:
         """The run with this id, or the run and its task whose run has this id."""
         if run_id in self._runs:
             return self._runs[run_id], None
-        return next(((run, task) for run in self._runs.values() for task in run.tasks if task.run_id == run_id), None)
+        return next(
+            ((run, task) for run in self._runs.values() for task in (*run.tasks, *run.former) if task.run_id == run_id),
+            None,
+        )
 
     def by_token(self, token: str) -> Run | None:
         """The run that was submitted with this idempotency token, whatever its state."""
         run_id = self._tokens.get(token)
         return None if run_id is None else self._runs[run_id]
 
-    def create(self, request: SubmitRun) -> Run:
+    def create(self, request: SubmitRun, job: OfJob | None = None) -> Run:
         """A new run. Its id is the time, so that ids rise also after a restart."""
         now = now_ms()
-        run_id = max(now, *(1 + task.run_id for run in self._runs.values() for task in run.tasks), 0)
+        run_id = self._next_id(now)
         tasks = [
             TaskRun(
                 run_id=run_id + 1 + n,
@@ -139,13 +81,39 @@ class RunStore:
             )
             for n, task in enumerate(request.tasks)
         ]
-        run = Run(run_id=run_id, request=request, started_at=now, tasks=tasks)
+        run = Run(run_id=run_id, request=request, started_at=now, tasks=tasks, job=job)
         self._write(run)
         self._runs[run_id] = run
         if request.idempotency_token:
             self._tokens[request.idempotency_token] = run_id
         self.trim()
         return run
+
+    def repair(self, run: Run, keys: list[str]) -> int:
+        """Give the run a new, unfinished run of each of these tasks; returns the id of the repair."""
+        now = now_ms()
+        repair_id = self._next_id(now)
+        again = {key: repair_id + 1 + n for n, key in enumerate(keys)}
+        run.former += [task for task in run.tasks if task.key in again]
+        run.tasks = [
+            TaskRun(
+                run_id=again[task.key],
+                key=task.key,
+                state=BLOCKED if run.submitted(task).depends_on else PENDING,
+                started_at=now,
+                attempt=task.attempt + 1,
+            )
+            if task.key in again
+            else task
+            for task in run.tasks
+        ]
+        run.repairs.append(Repair(repair_id=repair_id, started_at=now, task_run_ids=list(again.values())))
+        self.save(run)
+        return repair_id
+
+    def _next_id(self, now: int) -> int:
+        known = (task.run_id for run in self._runs.values() for task in (*run.tasks, *run.former))
+        return max([now, *(1 + run_id for run_id in known)])
 
     def trim(self) -> None:
         """Forget the runs, and remove their files, that ended too long ago or are too many."""
@@ -154,7 +122,7 @@ class RunStore:
         for n, run in enumerate(over):
             if n < KEPT_RUNS and run.ended_at > oldest:
                 continue
-            for path in (*(self.log_path(task) for task in run.tasks), self._record(run)):
+            for path in (*(self.log_path(task) for task in (*run.tasks, *run.former)), self._record(run)):
                 path.unlink(missing_ok=True)
             del self._runs[run.run_id]
             self._tokens.pop(run.request.idempotency_token, None)

@@ -4,29 +4,47 @@ import asyncio
 import logging
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from local.databricks.checkout import CheckoutError, checkout
 from local.databricks.engine import Engine
 from local.databricks.execution import Execution
-from local.databricks.models import SubmitRun, SubmitTask
-from local.databricks.process import Runner
-from local.databricks.runs import Run, RunStore, TaskRun, now_ms
-from local.databricks.states import CANCELED, State, internal_error, skipped, timed_out
+from local.databricks.jobs import Job, JobStore
+from local.databricks.models import SubmitRun
+from local.databricks.process import Program, Runner
+from local.databricks.references import resolved
+from local.databricks.run import OfJob, Run, TaskRun
+from local.databricks.runs import RunStore, now_ms
+from local.databricks.states import (
+    CANCELED,
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    TOO_MANY_RUNS,
+    State,
+    internal_error,
+    skipped,
+    timed_out,
+)
 
+Trigger = Literal["ONE_TIME", "RUN_JOB_TASK"]
 log = logging.getLogger(__name__)
 
 
 class JobsService:
-    """Starts each run as soon as it is submitted, beside the others."""
+    """Starts each run as soon as it is submitted, beside the others; those of a job as many at a time as it says."""
 
-    def __init__(self, store: RunStore, engine: Engine, workspace: Path, scratch: Path) -> None:
+    def __init__(self, store: RunStore, jobs: JobStore, engine: Engine, workspace: Path, scratch: Path) -> None:
         self.store = store
+        self.jobs = jobs
         self.engine = engine
         self._execution = Execution(store, engine, scratch)
         self._workspace = workspace
         self._scratch = scratch
         # Runs under way: what carries each out, and where the state goes that shall end it early.
         self._active: dict[int, tuple[asyncio.Task[None], asyncio.Future[State]]] = {}
+        # How many more runs of each job may begin, by its id.
+        self._places: dict[int, asyncio.Semaphore] = {}
 
     async def start(self) -> None:
         """End what a former service left unfinished, and be ready for scripts."""
@@ -53,9 +71,51 @@ class JobsService:
         if token and (known := self.store.by_token(token)):
             return known
         run = self.store.create(request)
-        stop = asyncio.get_running_loop().create_future()
-        self._active[run.run_id] = asyncio.create_task(self._carry_out(run, stop)), stop
+        self._begin(run)
         return run
+
+    def run_now(self, job: Job, given: dict[str, str], trigger: Trigger, token: str | None = None) -> Run:
+        """Start a run of a job with these of its parameters, or return the one with the same idempotency token."""
+        if token and (known := self.store.by_token(token)):
+            return known
+        defaults = {parameter.name: parameter.default for parameter in job.settings.parameters}
+        of_job = OfJob(job_id=job.job_id, parameters=defaults | given, defaults=defaults, trigger=trigger)
+        run = self.store.create(job.settings.as_run(token), of_job)
+        if job.settings.is_queued or not self._place(job).locked():
+            self._begin(run)
+        else:
+            self._end_all(run, TOO_MANY_RUNS)
+        return run
+
+    def repair(self, run: Run, keys: list[str]) -> int:
+        """Repeat these tasks of a run that is over; returns the id of the repair."""
+        repair_id = self.store.repair(run, keys)
+        self._begin(run)
+        return repair_id
+
+    def _begin(self, run: Run) -> None:
+        stop = asyncio.get_running_loop().create_future()
+        self._active[run.run_id] = asyncio.create_task(self._in_its_place(run, stop)), stop
+
+    def _place(self, job: Job) -> asyncio.Semaphore:
+        return self._places.setdefault(job.job_id, asyncio.Semaphore(job.settings.max_concurrent_runs))
+
+    async def _in_its_place(self, run: Run, stop: asyncio.Future[State]) -> None:
+        """Carry a run out, one of a job when there is a place for it."""
+        job = self.jobs.find(run.job.job_id) if run.job else None
+        if job is None:  # one that was deleted has no places any more
+            return await self._carry_out(run, stop)
+        run.is_queued = True
+        place = asyncio.create_task(self._place(job).acquire())
+        await asyncio.wait({place, stop}, return_when=asyncio.FIRST_COMPLETED)
+        run.is_queued = False
+        try:
+            await self._carry_out(run, stop)
+        finally:
+            if place.done():
+                self._place(job).release()
+            else:
+                place.cancel()
 
     def cancel(self, run: Run) -> None:
         """Ask a run to end; one that is over stays as it is."""
@@ -116,17 +176,56 @@ class JobsService:
         try:
             if not task.state.over:
                 end = stop.result() if stop.done() else skipped(sent.run_if, upstream)
-                self._end(run, task, end or await self._execution.run(run, task, self._script(sent, git), stop))
+                self._end(run, task, end or await self._begun(run, task, git, stop))
         except Exception as error:  # as in _carry_out; the tasks that depend on this one must not wait for ever
             log.exception("run %s, task %s", run.run_id, task.key)
             self._end(run, task, _broken(error))
         over[task.key].set_result(task.state)
 
-    def _script(self, sent: SubmitTask, git: Path) -> Path:
+    async def _begun(self, run: Run, task: TaskRun, git: Path, stop: asyncio.Future[State]) -> State:
+        """Carry out a task whose turn it is, with what its references stand for now."""
+        sent = run.submitted(task)
+        if run.job:
+            task.parameters = [resolved(text, run) for text in sent.texts]
+        if sent.run_job_task:
+            return await self._other_job(run, task, stop)
+        return await self._execution.run(run, task, self._program(run, task, git), stop)
+
+    def _program(self, run: Run, task: TaskRun, git: Path) -> Program:
+        sent = run.submitted(task)
+        parameters = sent.texts if task.parameters is None else task.parameters
+        wheels = tuple(self._in_workspace(wheel) for wheel in run.request.wheels(sent))
+        if wheel := sent.python_wheel_task:
+            return Program(parameters, package=wheel.package_name, entry_point=wheel.entry_point, wheels=wheels)
         script = sent.spark_python_task
-        if script.source == "GIT":
-            return git / script.python_file
-        return self._workspace / script.python_file.removeprefix("/Workspace").lstrip("/")
+        file = git / script.python_file if script.source == "GIT" else self._in_workspace(script.python_file)
+        return Program(parameters, script=file, wheels=wheels)
+
+    def _in_workspace(self, path: str) -> Path:
+        return self._workspace / path.removeprefix("/Workspace").lstrip("/")
+
+    async def _other_job(self, run: Run, task: TaskRun, stop: asyncio.Future[State]) -> State:
+        """Start a run of another job and wait for it; it ends with this one."""
+        started = run.submitted(task).run_job_task
+        job = self.jobs.find(started.job_id)
+        if job is None:
+            return internal_error(f"Job {started.job_id} does not exist.", "RESOURCE_NOT_FOUND")
+        given = dict(zip(started.job_parameters, task.parameters or [], strict=True))
+        other = self.run_now(job, given, "RUN_JOB_TASK")
+        task.started_run_id, task.executing_at, task.state = other.run_id, now_ms(), RUNNING
+        self.store.save(run)
+        work, _ = self._active.get(other.run_id, (None, None))
+        if work:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            self._end_early(other, stop.result())
+            return stop.result()
+        if other.state.good or other.state.result == "SUCCESS_WITH_FAILURES":
+            return SUCCEEDED
+        task.error = (
+            f"Run {other.run_id} of job {job.settings.name} ended as {other.state.result}: {other.state.message}"
+        )
+        return FAILED
 
     def _end_all(self, run: Run, end: State) -> None:
         for task in run.tasks:

@@ -15,9 +15,20 @@ class State(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    life_cycle: Literal["PENDING", "BLOCKED", "RUNNING", "TERMINATING", "TERMINATED", "SKIPPED", "INTERNAL_ERROR"]
+    life_cycle: Literal[
+        "QUEUED", "PENDING", "BLOCKED", "RUNNING", "TERMINATING", "TERMINATED", "SKIPPED", "INTERNAL_ERROR"
+    ]
     result: (
-        Literal["SUCCESS", "FAILED", "TIMEDOUT", "CANCELED", "UPSTREAM_FAILED", "EXCLUDED", "SUCCESS_WITH_FAILURES"]
+        Literal[
+            "SUCCESS",
+            "FAILED",
+            "TIMEDOUT",
+            "CANCELED",
+            "UPSTREAM_FAILED",
+            "EXCLUDED",
+            "SUCCESS_WITH_FAILURES",
+            "MAXIMUM_CONCURRENT_RUNS_REACHED",
+        ]
         | None
     ) = None
     message: str = ""
@@ -29,6 +40,7 @@ class State(BaseModel):
             "CANCELED",
             "USER_CANCELED",
             "SKIPPED",
+            "MAX_CONCURRENT_RUNS_EXCEEDED",
             "INTERNAL_ERROR",
             "DRIVER_ERROR",
             "REPOSITORY_CHECKOUT_FAILED",
@@ -49,6 +61,7 @@ class State(BaseModel):
 
 
 PENDING = State(life_cycle="PENDING", message="Waiting for a Python process")
+QUEUED = State(life_cycle="QUEUED", message="Waiting for the runs of its job that are under way")
 BLOCKED = State(life_cycle="BLOCKED", message="Waiting for the tasks it depends on")
 RUNNING = State(life_cycle="RUNNING", message="In run")
 TERMINATING = State(life_cycle="TERMINATING", message="Terminating the script and its Spark session")
@@ -58,6 +71,12 @@ FAILED = State(life_cycle="TERMINATED", result="FAILED", message=FAILED_MESSAGE,
 CANCELED = State(life_cycle="TERMINATED", result="CANCELED", message="Run cancelled.", code="USER_CANCELED")
 UPSTREAM_FAILED = State(
     life_cycle="SKIPPED", result="UPSTREAM_FAILED", message="An upstream task failed.", code="SKIPPED"
+)
+TOO_MANY_RUNS = State(
+    life_cycle="SKIPPED",
+    result="MAXIMUM_CONCURRENT_RUNS_REACHED",
+    message="Skipped, as its job has as many runs under way as it may have.",
+    code="MAX_CONCURRENT_RUNS_EXCEEDED",
 )
 EXCLUDED = State(life_cycle="SKIPPED", result="EXCLUDED", message="Its condition run_if did not hold.", code="SKIPPED")
 

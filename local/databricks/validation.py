@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from databricks.bundles.jobs import GitProvider, Job, Task
 
-from local.databricks.models import EnvironmentSpec, GitSource, SparkPythonTask, SubmitRun, SubmitTask
+from local.databricks.models import EnvironmentSpec, GitSource, RunJobTask, SparkPythonTask, SubmitRun, SubmitTask
 
 MAX_PARAMETER_BYTES = 10_000
 GIT_PROVIDERS = {provider.value.lower() for provider in GitProvider}
@@ -33,6 +33,8 @@ CLUSTER_FIELDS = frozenset({
     "worker_node_type_flexibility", "workload_type",
 })
 # fmt: on
+# A wheel of the workspace, as a job's environment may name it.
+WHEEL = re.compile(r"/Workspace/[^*?\[]+\.whl")
 # ... and those that change what a script computes or finds.
 REFUSED_CLUSTER_FIELDS = frozenset({"docker_image", "init_scripts", "spark_conf", "spark_env_vars"})
 
@@ -48,6 +50,7 @@ def mistakes(request: SubmitRun) -> list[str]:
     environments = {environment.environment_key for environment in request.environments}
     for task in request.tasks:
         found += _compute_mistakes(task, environments)
+        found += _parameter_mistakes(task)
         if task.spark_python_task:
             found += _script_mistakes(task.task_key, task.spark_python_task, request.git_source)
     return found
@@ -103,7 +106,7 @@ def _git_mistakes(source: GitSource) -> list[str]:
 
 def _compute_mistakes(task: SubmitTask, environments: set[str]) -> list[str]:
     compute = [name for name in ("environment_key", "existing_cluster_id", "new_cluster") if getattr(task, name)]
-    if not compute and task.spark_python_task is None:
+    if not compute and task.spark_python_task is None and task.python_wheel_task is None:
         return []  # tasks of other types may need none; they are refused by name
     if not compute:
         return [
@@ -117,11 +120,14 @@ def _compute_mistakes(task: SubmitTask, environments: set[str]) -> list[str]:
     return []
 
 
+def _parameter_mistakes(task: SubmitTask) -> list[str]:
+    size = sum(len(parameter.encode()) for parameter in task.texts)
+    found = [f"task {task.task_key}: parameters have {size} bytes, the limit is {MAX_PARAMETER_BYTES}"]
+    return found if size > MAX_PARAMETER_BYTES else []
+
+
 def _script_mistakes(key: str, script: SparkPythonTask, git: GitSource | None) -> list[str]:
     found = []
-    size = sum(len(parameter.encode()) for parameter in script.parameters)
-    if size > MAX_PARAMETER_BYTES:
-        found.append(f"task {key}: parameters have {size} bytes, the limit is {MAX_PARAMETER_BYTES}")
     absolute = re.match(r"/|[a-z0-9]+:/", script.python_file)
     if script.source == "WORKSPACE" and not absolute:
         found.append(
@@ -136,17 +142,22 @@ def _script_mistakes(key: str, script: SparkPythonTask, git: GitSource | None) -
     return found
 
 
-def refusals(request: SubmitRun) -> list[str]:
-    """What Databricks would carry out and this service cannot, by name of the field."""
+def refusals(request: SubmitRun, *, of_job: bool = False) -> list[str]:
+    """What Databricks would carry out and this service cannot, by name of the field.
+
+    Wheels, references and tasks that run another job are carried out for the runs of a job alone.
+    """
     found = _git_refusals(request.git_source) if request.git_source else []
     if request.environment_variables:
         found.append("environment_variables")
     for environment in request.environments:
         spec = environment.spec or EnvironmentSpec()
-        names = ("base_environment", "dependencies", "java_dependencies", "project_environment")
-        found += [f"environments.{environment.environment_key}.spec.{name}" for name in names if getattr(spec, name)]
+        names = ["base_environment", "java_dependencies", "project_environment"]
+        refused = [name for name in names if getattr(spec, name)]
+        refused += [f"dependencies {one}" for one in spec.dependencies if not (of_job and WHEEL.fullmatch(one))]
+        found += [f"environments.{environment.environment_key}.spec.{name}" for name in refused]
     for task in request.tasks:
-        found += [f"tasks.{task.task_key}.{name}" for name in _task_refusals(task)]
+        found += [f"tasks.{task.task_key}.{name}" for name in _task_refusals(task, of_job)]
     return found
 
 
@@ -164,19 +175,30 @@ def _git_refusals(source: GitSource) -> list[str]:
     return found
 
 
-def _task_refusals(task: SubmitTask) -> list[str]:
-    found = [name for name in SubmitTask.model_fields if name.endswith("_task") and name != "spark_python_task"]
+def _task_refusals(task: SubmitTask, of_job: bool) -> list[str]:
+    carried_out = ("spark_python_task", *(("python_wheel_task", "run_job_task") if of_job else ()))
+    found = [name for name in SubmitTask.model_fields if name.endswith("_task") and name not in carried_out]
     found += ["disabled", "environment_variables_key", "libraries"]
     refused = [name for name in found if getattr(task, name)]
     if task.max_retries:
         refused.append("max_retries (send 0: Airflow retries)")
     refused += [f"depends_on.{other.task_key}.outcome" for other in task.depends_on if other.outcome]
     refused += [f"new_cluster.{name}" for name in sorted(REFUSED_CLUSTER_FIELDS) if (task.new_cluster or {}).get(name)]
+    refused += [f"run_job_task.{name}" for name in _run_job_refusals(task.run_job_task)]
+    if task.python_wheel_task and task.python_wheel_task.named_parameters:
+        refused.append("python_wheel_task.named_parameters (send parameters)")
+    given = [name for name in carried_out if getattr(task, name)]
+    if len(given) > 1:
+        refused.append(f"{' beside '.join(given)}")
     script = task.spark_python_task
     if script is None:
-        return refused or ["spark_python_task (missing: it is the only type of task carried out here)"]
+        return refused or ([] if given else ["spark_python_task (missing: no other type of task is carried out here)"])
     if re.match(r"[a-z0-9]+:/|/Volumes/", script.python_file):
         refused.append(f"spark_python_task.python_file {script.python_file} (only workspace files are read here)")
-    if any("{{" in parameter for parameter in script.parameters):
+    if not of_job and any("{{" in parameter for parameter in script.parameters):
         refused.append("spark_python_task.parameters with {{dynamic value references}}")
     return refused
+
+
+def _run_job_refusals(task: RunJobTask | None) -> list[str]:
+    return [name for name in RunJobTask.model_fields if not name.startswith("job_") and getattr(task, name, None)]

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from local.databricks.jobs import Job
 from local.databricks.models import ListRuns
-from local.databricks.runs import LogPart, Run, TaskRun
+from local.databricks.run import Run, TaskRun
+from local.databricks.runs import LogPart
 from local.databricks.states import State
 
 MAX_PAGE = 25
@@ -33,8 +35,14 @@ def status_view(state: State) -> dict[str, Any]:
     return {"state": "TERMINATED", "termination_details": details}
 
 
-def run_view(run: Run, base_url: str, *, tasks: bool = True) -> dict[str, Any]:
-    """A run as `runs/get` and, without `tasks`, `runs/list` return it."""
+def job_view(job: Job) -> dict[str, Any]:
+    """A job as `jobs/get` returns it."""
+    settings = job.settings.model_dump(mode="json", exclude_unset=True)
+    return {"job_id": job.job_id, "created_time": job.created_at, "creator_user_name": "local", "settings": settings}
+
+
+def run_view(run: Run, base_url: str, *, tasks: bool = True, history: bool = False) -> dict[str, Any]:
+    """A run as `runs/get` and, without `tasks`, `runs/list` return it; with `history`, its repairs."""
     view = _common(run, run.state, f"{base_url}/runs/{run.run_id}") | {
         "run_id": run.run_id,
         "number_in_job": run.run_id,
@@ -48,7 +56,22 @@ def run_view(run: Run, base_url: str, *, tasks: bool = True) -> dict[str, Any]:
         view["run_duration"] = run.ended_at - run.started_at
     if tasks:
         view["tasks"] = [task_view(run, task, base_url) for task in run.tasks]
+    if history:
+        view["repair_history"] = _history(run)
     return view
+
+
+def _history(run: Run) -> list[dict[str, Any]]:
+    """The run as it began, and each repair."""
+    repeated = {run_id for repair in run.repairs for run_id in repair.task_run_ids}
+    first = [task.run_id for task in (*run.former, *run.tasks) if task.run_id not in repeated]
+    return [
+        {"type": "ORIGINAL", "start_time": run.started_at, "task_run_ids": first},
+        *(
+            {"type": "REPAIR", "id": one.repair_id, "start_time": one.started_at, "task_run_ids": one.task_run_ids}
+            for one in run.repairs
+        ),
+    ]
 
 
 def list_view(runs: list[Run], query: ListRuns, base_url: str) -> dict[str, Any]:
@@ -67,8 +90,8 @@ def _matches(run: Run, query: ListRuns) -> bool:
     return (
         (not query.active_only or not run.state.over)
         and (not query.completed_only or run.state.over)
-        and query.job_id in (None, run.run_id)
-        and query.run_type in (None, "SUBMIT_RUN")
+        and query.job_id in (None, _job_id(run))
+        and query.run_type in (None, _run_type(run))
         and query.start_time_from <= run.started_at <= (query.start_time_to or run.started_at)
     )
 
@@ -80,7 +103,7 @@ def task_view(run: Run, task: TaskRun, base_url: str) -> dict[str, Any]:
         | _times(task)
         | {
             "run_id": task.run_id,
-            "attempt_number": 0,
+            "attempt_number": task.attempt,
             "state": state_view(task.state),
             "status": status_view(task.state),
             "run_page_url": f"{base_url}/runs/{task.run_id}",
@@ -97,7 +120,7 @@ def task_run_view(run: Run, task: TaskRun, base_url: str) -> dict[str, Any]:
             "run_id": task.run_id,
             "number_in_job": task.run_id,
             "original_attempt_run_id": task.run_id,
-            "attempt_number": 0,
+            "attempt_number": task.attempt,
             "tasks": [task_view(run, task, base_url)],
         }
     )
@@ -106,6 +129,8 @@ def task_run_view(run: Run, task: TaskRun, base_url: str) -> dict[str, Any]:
 def output_view(run: Run, task: TaskRun, base_url: str, log: LogPart) -> dict[str, Any]:
     """The output of a task's run; `error` and `error_trace` are there only for one that failed."""
     view = {"metadata": task_run_view(run, task, base_url), "logs": log.text, "logs_truncated": log.truncated}
+    if task.started_run_id:
+        view["run_job_output"] = {"run_id": task.started_run_id}
     errors = {"error": task.error, "error_trace": task.error_trace}
     return view | {name: text for name, text in errors.items() if text is not None}
 
@@ -114,18 +139,38 @@ def _common(run: Run, state: State, url: str) -> dict[str, Any]:
     source = run.request.git_source
     snapshot = {"git_snapshot": {"used_commit": run.commit}} if run.commit else {}
     git = {"git_source": source.model_dump(exclude_unset=True) | snapshot} if source else {}
-    return git | {
-        "job_id": run.run_id,
-        "job_run_id": run.run_id,
-        "run_name": run.request.run_name,
-        "run_type": "SUBMIT_RUN",
-        "trigger": "ONE_TIME",
-        "creator_user_name": "local",
-        "run_page_url": url,
-        "cleanup_duration": 0,
-        "state": state_view(state),
-        "status": status_view(state),
-    }
+    parameters = (
+        [
+            {"name": name, "default": run.job.defaults[name], "value": value}
+            for name, value in run.job.parameters.items()
+        ]
+        if run.job
+        else []
+    )
+    return (
+        git
+        | ({"job_parameters": parameters} if parameters else {})
+        | {
+            "job_id": _job_id(run),
+            "job_run_id": run.run_id,
+            "run_name": run.request.run_name,
+            "run_type": _run_type(run),
+            "trigger": run.job.trigger if run.job else "ONE_TIME",
+            "creator_user_name": "local",
+            "run_page_url": url,
+            "cleanup_duration": 0,
+            "state": state_view(state),
+            "status": status_view(state),
+        }
+    )
+
+
+def _job_id(run: Run) -> int:
+    return run.job.job_id if run.job else run.run_id
+
+
+def _run_type(run: Run) -> str:
+    return "JOB_RUN" if run.job else "SUBMIT_RUN"
 
 
 def _times(task: TaskRun) -> dict[str, int]:

@@ -113,7 +113,8 @@ def _compute(place: Place, secrets: Secrets) -> list[Service]:
         Service(
             "databricks",
             ["python", "-m", "local.databricks", *_options(service)],
-            {"DATABRICKS_TOKEN": secrets.databricks_token},
+            # What it runs reaches the bucket by the second.
+            {"DATABRICKS_TOKEN": secrets.databricks_token, "STORAGE_EMULATOR_HOST": place.bucket},
             ["answers", f"{place.databricks}/health"],
             after=("spark",),
         ),

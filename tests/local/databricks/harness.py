@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -114,8 +114,8 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def start_service(folder: Path, remote: str, port: int | None = None) -> Service:
-    """Start a service in `folder`; one that was there before leaves its runs to it."""
+def start_service(folder: Path, remote: str, port: int | None = None, env: Mapping[str, str] | None = None) -> Service:
+    """Start a service in `folder`; one that was there before leaves its runs to it. `env` is added to its own."""
     port = port or free_port()
     (folder / "workspace").mkdir(parents=True, exist_ok=True)
     options = {"port": port, "home": folder / "home", "workspace": folder / "workspace", "spark-remote": remote}
@@ -123,7 +123,7 @@ def start_service(folder: Path, remote: str, port: int | None = None) -> Service
         process = subprocess.Popen(
             [sys.executable, "-m", "local.databricks", *(f"--{name}={value}" for name, value in options.items())],
             cwd=REPO,
-            env=os.environ | {"DATABRICKS_TOKEN": TOKEN},
+            env=os.environ | {"DATABRICKS_TOKEN": TOKEN} | dict(env or {}),
             stdout=log,
             stderr=log,
         )

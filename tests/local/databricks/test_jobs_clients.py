@@ -154,8 +154,8 @@ def test_a_run_that_takes_too_long_is_timed_out(service: Service, where: str) ->
 @pytest.mark.parametrize(
     ("method", "route"),
     [
-        ("POST", "/api/2.2/jobs/create"),
-        ("POST", "/api/2.2/jobs/runs/repair"),
+        ("POST", "/api/2.2/jobs/reset"),
+        ("POST", "/api/2.2/jobs/runs/delete"),
         ("GET", "/api/2.1/jobs/runs/get"),
         ("DELETE", "/api/2.2/jobs/runs/get"),
         ("GET", "/api/2.0/workspace/get-status"),

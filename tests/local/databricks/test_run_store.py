@@ -6,7 +6,8 @@ import pytest
 
 from local.databricks import runs
 from local.databricks.models import SubmitRun
-from local.databricks.runs import MAX_LOG_BYTES, Run, RunStore, now_ms
+from local.databricks.run import Run
+from local.databricks.runs import MAX_LOG_BYTES, RunStore, now_ms
 from local.databricks.states import RUNNING, SUCCEEDED
 from tests.local.databricks.harness import payload
 

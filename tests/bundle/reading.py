@@ -1,5 +1,6 @@
 """The bundle's files as the Databricks CLI understands them, as far as they use it: includes, variables, references."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -44,6 +45,27 @@ def resources(given: Mapping[str, Any], file_path: str) -> dict[str, dict[str, d
         if isinstance(value, str) and key != "id"
     }
     return _filled(bundle["resources"], known)
+
+
+def deployed(job: dict[str, Any], file_path: str, wheel: str, ids: Mapping[str, int]) -> dict[str, Any]:
+    """A job as `databricks bundle deploy` sends it of a target in development, which pauses what would start runs.
+
+    Relative paths become those in the workspace, the wheel's pattern the file that was built, and references to jobs
+    their ids.
+    """
+    sent = json.loads(json.dumps(job))
+    for name in ("trigger", "schedule"):
+        if name in sent:
+            sent[name]["pause_status"] = "PAUSED"
+    for environment in sent.get("environments", []):
+        if environment["spec"].get("dependencies"):
+            environment["spec"]["dependencies"] = [wheel]
+    for task in sent["tasks"]:
+        if script := task.get("spark_python_task"):
+            script["python_file"] = script["python_file"].replace("../", f"{file_path}/", 1)
+        if other := task.get("run_job_task"):
+            other["job_id"] = ids[other["job_id"].removeprefix("${resources.jobs.").removesuffix(".id}")]
+    return sent
 
 
 def _filled(value: Any, known: Mapping[str, Any]) -> Any:  # noqa: ANN401 - YAML

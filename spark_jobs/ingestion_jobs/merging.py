@@ -30,15 +30,16 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     """
     settle(spark)
     manifest = read_manifest(spark, manifest_uri)
-<<<<<<< HEAD
     days = [file.date for file in manifest.files]
     result = {
         "step": "merge",
         "batch_id": manifest.batch_id,
         "file_count": len(days),
-        "first_day": min(days),
-        "last_day": max(days),
+        "first_day": min(days, default=None),
+        "last_day": max(days, default=None),
     }
+    if not days:
+        return result | of_batch({}, MergedCounts(0, 0, 0, 0))
     if (counts := _merged_before(spark, manifest)) is not None:
         return result | counts
     _leave_out_erased(spark, manifest)
@@ -46,15 +47,6 @@ def merge(spark: SparkSession, manifest_uri: str) -> dict[str, Any]:
     merged = _merge(spark, manifest, staged, keys)
     write_log(spark, manifest, staged, merged)
     return result | of_batch(staged, merged) | ({"without_comments": without_comments} if without_comments else {})
-=======
-    merged = _merged_before(spark, manifest) if manifest.files else MergedCounts(0, 0, 0, 0)
-    if merged is None:
-        _leave_out_erased(spark, manifest)
-        counts, keys = _prepare(spark, manifest)
-        merged = _merge(spark, manifest, counts, keys)
-        write_log(spark, manifest, counts, merged)
-    return {"step": "merge", "batch_id": manifest.batch_id, "rows_staged": merged.staged, **merged.by_name()}
->>>>>>> 4828c41 (The tasks plan and archive without Airflow: entry points of the wheel, a batch named after its job run)
 
 
 def _merged_before(spark: SparkSession, manifest: Manifest) -> dict[str, int] | None:

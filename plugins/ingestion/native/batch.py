@@ -12,8 +12,9 @@ from ingestion.pipeline.archiving import archive, restore_inputs
 from ingestion.pipeline.feed_files import FeedError, feed_files, load_feeds
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.manifest import Manifest
-from ingestion.pipeline.planning import Planner, manifest_at, note_unreadable, pin, unpin, write_manifest
+from ingestion.pipeline.planning import Planner, manifest_at, note_unreadable, pin, write_manifest
 from ingestion.pipeline.run_request import RunRequest
+from ingestion.pipeline.unpinning import unpin
 
 _MANIFEST = re.compile(
     r"gs://(?P<bucket>[^/{}]+)/batches/(?P<feed>[^/{}]+)/(?P<batch_id>job-(?P<run_id>\d+))/manifest\.json"

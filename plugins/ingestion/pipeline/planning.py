@@ -1,10 +1,8 @@
 """Plan a batch: list what is there, pin it by copies, write the manifest. The manifest is the commit point."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from pathlib import PurePosixPath
 
 from google.api_core.exceptions import NotFound
 from google.cloud.storage import Bucket
@@ -22,7 +20,6 @@ from ingestion.pipeline.manifest import (
     UnreadableFile,
     batch_prefix,
     final_name,
-    is_of_try,
     manifest_name,
     tables_of,
 )
@@ -124,31 +121,6 @@ def manifest_at(bucket: Bucket, name: str) -> Manifest | None:
         return Manifest.model_validate_json(storage.read_text(bucket, name))
     except NotFound:
         return None
-
-
-def unpin_failed_tries(bucket: Bucket, feed: Feed, planner: Planner, tries: range) -> list[str]:
-    """Remove what these tries of a run have pinned for a batch whose manifest they did not come to write.
-
-    Returns the names of what was removed. Nothing reads it, and a run that ends green would leave it for good.
-    """
-    removed = []
-    for folder in storage.list_folders(bucket, f"batches/{feed.name}/"):
-        batch_id = PurePosixPath(folder).name
-        is_theirs = is_of_try(batch_id, planner.dag_id, planner.run_id, tries)
-        if not is_theirs or storage.find(bucket, manifest_name(feed, batch_id)) is not None:
-            continue
-        removed += unpin(bucket, folder)
-    return removed
-
-
-def unpin(bucket: Bucket, batch: str) -> list[str]:
-    """Remove the pinned copies of a batch without a manifest, by its prefix. Returns their names."""
-    removed = []
-    for pinned in storage.list_objects(bucket, f"{batch}input/"):
-        with suppress(storage.BucketRefusedError):  # the bucket's lifecycle rule is for what is left
-            storage.delete_generation(bucket, pinned.name, pinned.generation)
-            removed.append(pinned.name)
-    return removed
 
 
 def _candidates(bucket: Bucket, feed: Feed, request: RunRequest) -> list[Candidate]:

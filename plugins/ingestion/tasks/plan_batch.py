@@ -13,7 +13,8 @@ from ingestion.pipeline import messages
 from ingestion.pipeline.candidates import TooManyFilesError
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.manifest import Manifest, manifest_name, new_batch_id
-from ingestion.pipeline.planning import Planner, note_unreadable, plan, unpin_failed_tries
+from ingestion.pipeline.planning import Planner, note_unreadable, plan
+from ingestion.pipeline.unpinning import unpin_earlier_tries
 from ingestion.runs.trigger_form import request_of
 
 
@@ -44,8 +45,8 @@ class PlanBatchOperator(BaseBranchOperator):
         bucket = GCSHook(gcp_conn_id=self.gcp_conn_id).get_conn().bucket(self.bucket)
         planner = Planner(batch_id, ti.dag_id, ti.run_id, self.schema)
         if ti.try_number > 1:
-            removed = unpin_failed_tries(bucket, feed, planner, range(1, ti.try_number))
-            self.log.info("Removed what earlier tries have pinned in vain: %s", removed)
+            removed = unpin_earlier_tries(bucket, feed, planner, range(1, ti.try_number))
+            self.log.info("Removed what earlier tries have pinned: %s", removed)
         try:
             manifest = plan(bucket, feed, planner, request)
         except TooManyFilesError as error:

@@ -14,7 +14,7 @@ from ingestion import alerts
 from ingestion.pipeline import storage
 from ingestion.pipeline.feeds import Feed
 from ingestion.tasks.plan_batch import PlanBatchOperator
-from tests.ingestion.pipeline.batches import FIRST, NAME, names, put
+from tests.ingestion.pipeline.batches import FIRST, NAME, SECOND, names, put
 from tests.operators import TaskInstance
 from tests.refusals import NO_ACCESS, Refusals
 
@@ -82,19 +82,29 @@ def test_a_bucket_that_takes_no_note_fails_the_task(
     assert names(bucket) == [NAME]
 
 
-def test_what_failed_tries_of_a_run_have_pinned_is_removed_by_the_next_one(
+def test_what_earlier_tries_of_a_run_have_pinned_is_removed_by_the_next_one(
     feed: Feed, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(bucket, NAME, FIRST)
-    assert plan(feed, bucket, try_number=1) == "stage"
+    assert plan(feed, bucket, try_number=1) == "stage"  # and died before Airflow heard of it
     with monkeypatch.context() as patch:
         patch.setattr(storage, "write_json", Mock(side_effect=ServiceUnavailable("down")))
         for run_id, try_number in (("run", 2), ("run", 3), ("another", 1)):
             with pytest.raises(ServiceUnavailable):
                 plan(feed, bucket, run_id=run_id, try_number=try_number)
-    assert len(pinned(bucket)) == 3, "the third try has removed what the second one had pinned"
+    assert len(pinned(bucket)) == 2, "each try has removed what the one before had pinned"
     assert plan(feed, bucket, try_number=4) == "stage"
-    assert len(pinned(bucket)) == 3, "with a manifest, another run's, and its own"
+    assert len(pinned(bucket)) == 2, "another run's, and its own"
+
+
+def test_what_an_earlier_try_has_pinned_stays_where_it_is_the_only_copy(feed: Feed, bucket: Bucket) -> None:
+    put(bucket, NAME, FIRST)
+    assert plan(feed, bucket, try_number=1) == "stage"
+    (only_copy,) = pinned(bucket)
+    put(bucket, NAME, SECOND)
+    assert plan(feed, bucket, try_number=2) == "stage"
+    assert only_copy in pinned(bucket)
+    assert bucket.blob(only_copy).download_as_text() == FIRST
 
 
 def pinned(bucket: Bucket) -> list[str]:

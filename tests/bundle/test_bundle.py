@@ -9,7 +9,7 @@ from databricks.bundles.jobs import Job
 from databricks.bundles.schemas import Schema
 
 from ingestion.native.batch import JobBatch
-from ingestion.pipeline.feed_files import feed_files, load_feeds
+from ingestion.pipeline.feed_files import feed_files, read_feed_files
 from tests.bundle.reading import read_bundle, resources
 from tests.conftest import REPO
 
@@ -45,9 +45,9 @@ def test_every_variable_is_said_and_used() -> None:
 
 
 def test_each_feed_has_a_job_that_the_hourly_one_starts() -> None:
-    feeds, problems = load_feeds(feed_files(REPO / "dags/feeds"))
+    feeds, problems = read_feed_files(feed_files(REPO / "dags/feeds"))
     assert not problems
-    described = {feed.name: feed.description for feed in feeds.values()}
+    described = {file.feed.name: file.feed.description for file in feeds}
     assert {name: job["description"] for name, job in jobs_of_feeds().items()} == described
     for name, job in jobs_of_feeds().items():
         assert job["name"] == name

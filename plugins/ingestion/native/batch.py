@@ -9,7 +9,7 @@ from google.cloud.storage import Bucket
 
 from ingestion.pipeline import messages
 from ingestion.pipeline.archiving import archive, restore_inputs
-from ingestion.pipeline.feed_files import FeedError, feed_files, load_feeds
+from ingestion.pipeline.feed_files import FeedError, feed_files, read_feed_files
 from ingestion.pipeline.feeds import Feed
 from ingestion.pipeline.manifest import Manifest
 from ingestion.pipeline.planning import Planner, manifest_at, note_unreadable, pin, write_manifest
@@ -109,12 +109,15 @@ def archive_merged(bucket: Bucket, batch: JobBatch, merge_result: str) -> list[s
 
 
 def feed_of(folder: Path, name: str) -> Feed:
-    """The feed of this name among those of a folder, which knows those beside it. Raises FeedError."""
-    usable, problems = load_feeds(feed_files(folder))
-    feed = next((feed for feed in usable.values() if feed.name == name), None)
+    """The feed of this name among those of a folder, which knows those beside it. Raises FeedError.
+
+    Bucket and schema are the job's, whatever `settings` the feed's YAML has for Airflow.
+    """
+    files, problems = read_feed_files(feed_files(folder))
+    feed = next((file.feed for file in files if file.feed.name == name), None)
     if feed is None:
         raise FeedError("\n".join(problems) or f"{folder} has no {name}.yaml")
-    return feed.beside(usable.values())
+    return feed.beside(file.feed for file in files)
 
 
 def tell(message: messages.Message) -> None:

@@ -16,7 +16,6 @@ from pyspark.sql import SparkSession
 
 from ingestion.pipeline.payload import submit_payload
 from ingestion.pipeline.settings import Settings
-from ingestion.tasks.submit_job import RESULT
 from ingestion_jobs.merging import merge
 from ingestion_jobs.staging import stage
 from tests.conftest import REPO
@@ -24,6 +23,8 @@ from tests.tables import rows
 
 SCRIPTS = REPO / "spark_jobs"
 READER = Path(__file__).with_name("print_rows.py")
+# A line of its own in the output: what a job has done, and what READER has read.
+RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 ROWS = re.compile(r"^ROWS (\S+)\s*$", re.MULTILINE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A run on a cluster of its own may wait for it.

@@ -45,9 +45,9 @@ def test_every_variable_is_said_and_used() -> None:
 
 
 def test_each_feed_has_a_job_that_the_hourly_one_starts() -> None:
-    feeds, problems = read_feed_files(feed_files(REPO / "dags/feeds"))
+    files, problems = read_feed_files(feed_files(REPO / "dags/feeds"))
     assert not problems
-    described = {file.feed.name: file.feed.description for file in feeds}
+    described = {file.feed.name: file.feed.description for file in files}
     assert {name: job["description"] for name, job in jobs_of_feeds().items()} == described
     for name, job in jobs_of_feeds().items():
         assert job["name"] == name

@@ -109,15 +109,13 @@ def archive_merged(bucket: Bucket, batch: JobBatch, merge_result: str) -> list[s
 
 
 def feed_of(folder: Path, name: str) -> Feed:
-    """The feed of this name among those of a folder, which knows those beside it. Raises FeedError.
-
-    Bucket and schema are the job's, whatever `settings` the feed's YAML has for Airflow.
-    """
-    files, problems = read_feed_files(feed_files(folder))
-    feed = next((file.feed for file in files if file.feed.name == name), None)
+    """The feed of this name among those of a folder, which knows those beside it. Raises FeedError."""
+    usable, problems = read_feed_files(feed_files(folder))
+    feeds = [file.feed for file in usable]
+    feed = next((feed for feed in feeds if feed.name == name), None)
     if feed is None:
         raise FeedError("\n".join(problems) or f"{folder} has no {name}.yaml")
-    return feed.beside(file.feed for file in files)
+    return feed.beside(feeds)
 
 
 def tell(message: messages.Message) -> None:

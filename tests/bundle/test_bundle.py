@@ -21,7 +21,7 @@ BUNDLE = resources(GIVEN | PEOPLE, FILES)
 
 
 def jobs_of_feeds() -> dict[str, dict[str, Any]]:
-    return {name: job for name, job in BUNDLE["jobs"].items() if name != "hourly"}
+    return {name: job for name, job in BUNDLE["jobs"].items() if name not in ("hourly", "maintenance")}
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, named in BUNDLE.items() for name in named])
@@ -54,6 +54,15 @@ def test_each_feed_has_a_job_that_the_hourly_one_starts() -> None:
         assert {"name": "feed", "default": name} in job["parameters"]
     started = {task["task_key"]: task["run_job_task"]["job_id"] for task in BUNDLE["jobs"]["hourly"]["tasks"]}
     assert started == {name: f"${{resources.jobs.{name}.id}}" for name in described}
+
+
+def test_the_tables_of_all_feeds_are_maintained_and_their_batches_trimmed() -> None:
+    maintain, trim = BUNDLE["jobs"]["maintenance"]["tasks"]
+    tables = [text for text in maintain["spark_python_task"]["parameters"] if not text.startswith("--")]
+    assert tables == [f"main.orders.{name}" for name in jobs_of_feeds()]
+    assert (REPO / "resources" / maintain["spark_python_task"]["python_file"]).is_file()
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    assert trim["python_wheel_task"]["entry_point"] in project["entry-points"]["ingestion.native"]
 
 
 @pytest.mark.parametrize("job", jobs_of_feeds().values(), ids=jobs_of_feeds())

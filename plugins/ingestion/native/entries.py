@@ -1,14 +1,16 @@
-"""The entry points of the wheel that databricks.yml names: `ingestion_plan` and `ingestion_archive`.
+"""The entry points of the wheel that the bundle names: `ingestion_plan`, `ingestion_archive` and `ingestion_trim`.
 
 Success is returning and failure is raising: Databricks takes any SystemExit for a failure.
 """
 
 import argparse
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ingestion.native.batch import JobBatch, archive_merged, feed_of, plan
 from ingestion.native.bucket import open_bucket
 from ingestion.pipeline.run_request import RunRequest, run_request
+from ingestion.pipeline.trimming import trim
 
 
 def plan_batch() -> None:
@@ -34,6 +36,21 @@ def archive_batch() -> None:
     arguments = parser.parse_args()
     batch = JobBatch.at(arguments.manifest)
     archive_merged(open_bucket(batch.bucket, arguments.credential), batch, arguments.merged.lower())
+
+
+def trim_batches() -> None:
+    """Remove what old batches have left under `batches/`."""
+    parser = argparse.ArgumentParser(description="Remove what old batches have left.")
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--keep-days", type=int, required=True, help="how long a batch is kept")
+    parser.add_argument("--credential", default="", help="service credential of Unity Catalog for the bucket")
+    arguments = parser.parse_args()
+    bucket = open_bucket(arguments.bucket, arguments.credential)
+    trimmed = trim(bucket, datetime.now(UTC) - timedelta(days=arguments.keep_days))
+    for prefix in trimmed.removed:
+        print(f"Removed gs://{bucket.name}/{prefix}")
+    for prefix, reason in trimmed.kept.items():
+        print(f"ATTENTION gs://{bucket.name}/{prefix} stays: {reason}")
 
 
 def requested(trigger: str, reload_from: str, reload_to: str, again_rejected: str) -> RunRequest:

@@ -12,7 +12,7 @@ from google.cloud.storage import Bucket
 
 from ingestion.native.batch import JobBatch, NotMergedError
 from ingestion.native.bucket import open_bucket
-from ingestion.native.entries import archive_batch, plan_batch, requested
+from ingestion.native.entries import archive_batch, plan_batch, requested, trim_batches
 from ingestion.pipeline import storage
 from ingestion.pipeline.feed_files import FeedError
 from ingestion.pipeline.run_request import RunRequestError
@@ -163,6 +163,23 @@ def test_an_unreadable_file_is_told_and_the_others_are_loaded(
     plan(8)
     assert [file["object"] for file in manifest(bucket, 8)["files"]] == [other], "not tried again within the hour"
     assert manifest(bucket, 8)["unreadable"] == []
+
+
+def test_trimming_removes_old_batches_and_says_what_it_leaves(
+    bucket: Bucket, plan: Call, archive: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(bucket, NAME, FIRST)
+    plan()
+    archive()
+    put(bucket, "source/order_tracking_2026_11_21.csv", SECOND)
+    plan(8)  # whose run has failed
+    for days, left in ((1, ["job-7", "job-8", "job-8"]), (0, ["job-8", "job-8"])):
+        monkeypatch.setattr(sys, "argv", ["gcs-delta-ingestion", f"--bucket={bucket.name}", f"--keep-days={days}"])
+        trim_batches()
+        assert [name.split("/")[2] for name in names(bucket, "batches/")] == left
+    said = capsys.readouterr().out
+    assert f"Removed gs://{bucket.name}/{BATCH}/" in said
+    assert f"ATTENTION gs://{bucket.name}/batches/order_tracking/job-8/ stays" in said
 
 
 def test_a_run_started_by_hand_tries_again_what_others_leave() -> None:

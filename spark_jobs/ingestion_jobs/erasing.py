@@ -24,6 +24,7 @@ from ingestion_jobs.names import quoted, quoted_table
 from ingestion_jobs.rows import typed_value
 from ingestion_jobs.session import settle
 from ingestion_jobs.tables import ensure_erased_table, table_if_exists
+from ingestion_jobs.upkeep import purge, vacuum
 
 # Views of the session.
 _KEYS, _PATTERNS, _PLACES = "_erased_keys", "_erased_patterns", "_erased_places"
@@ -147,10 +148,8 @@ def _delete_from_target(spark: SparkSession, feed: Feed, tables: Tables) -> int:
 
 def _rewrite_files(spark: SparkSession, table: str) -> None:
     """Rewrite files of which rows are only marked as deleted, and remove those that the table's retention lets go."""
-    name = quoted_table(table)
-    repeat_on_conflict(f"rewriting {table}", lambda: spark.sql(f"REORG TABLE {name} APPLY (PURGE)").collect())
-    # Without RETAIN the table's own retention holds: a shorter one takes files from readers and jobs under way.
-    repeat_on_conflict(f"vacuuming {table}", lambda: spark.sql(f"VACUUM {name}").collect())
+    repeat_on_conflict(f"rewriting {table}", lambda: purge(spark, table))
+    repeat_on_conflict(f"vacuuming {table}", lambda: vacuum(spark, table))
 
 
 def _retention(spark: SparkSession, table: str) -> dict[str, str]:

@@ -4,15 +4,15 @@ None of it changes a row. A load that rewrites the same files at the same time g
 and upkeep is not urgent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from ingestion_jobs.conflicts import repeat_on_conflict
 from ingestion_jobs.errors import ConflictError
-from ingestion_jobs.names import quoted_table
+from ingestion_jobs.names import quoted_table, sql_string
 
 # Each takes the work of a load that goes on meanwhile, so not many.
 _ATTEMPTS = 3
@@ -64,21 +64,54 @@ def purge_if_it_pays(spark: SparkSession, table: str) -> bool:
     """
     if not has_many_marked_rows(spark, table):
         return True
-    return _unless_in_the_way(table, lambda: spark.sql(f"REORG TABLE {quoted_table(table)} APPLY (PURGE)").collect())
+    return _unless_in_the_way(table, lambda: purge(spark, table))
+
+
+def purge(spark: SparkSession, table: str) -> None:
+    """Rewrite all files with marked rows."""
+    name = quoted_table(table)
+    spark.sql(f"REORG TABLE {name} APPLY (PURGE)").collect()
+    if not _is_clustered(spark, table) or not _is_marked_since_rewritten(spark, table):
+        return
+    # Delta outside of Databricks passes over the files of a table that is clustered as a whole, here as in OPTIMIZE
+    # (ZCube.filterOutSingleZCubes). With one file beside them it is not: a row that is updated to what it is.
+    place = spark.sql(f"SELECT _source_file, _generation, _record FROM {name} LIMIT 1").collect()  # noqa: S608 - quoted
+    for row in place:  # none of an empty table, which has no files either
+        where = (
+            f"_source_file = {sql_string(row['_source_file'])} AND _generation = {row['_generation']} "
+            f"AND _record = {row['_record']}"
+        )
+        spark.sql(f"UPDATE {name} SET _record = _record WHERE {where}").collect()  # noqa: S608 - quoted
+        spark.sql(f"OPTIMIZE {name}").collect()
+
+
+def _is_clustered(spark: SparkSession, table: str) -> bool:
+    detail = spark.sql(f"DESCRIBE DETAIL {quoted_table(table)}").collect()[0].asDict()
+    return bool(detail.get("clusteringColumns"))
+
+
+def _is_marked_since_rewritten(spark: SparkSession, table: str) -> bool:
+    """Whether rows were marked since files were rewritten last."""
+    since = takewhile(lambda commit: commit["operation"] not in ("OPTIMIZE", "REORG"), _commits(spark, table))
+    return _total(since, _VECTORS_ADDED) > 0
 
 
 def has_many_marked_rows(spark: SparkSession, table: str) -> bool:
     """Whether so many were marked since the last purge, as the table's history counts them, and some are left."""
-    history = spark.sql(f"DESCRIBE HISTORY {quoted_table(table)} LIMIT {_RECENT_COMMITS}")
-    commits = history.select("operation", "operationMetrics").collect()
-    since = list(takewhile(lambda commit: commit["operation"] != "REORG", commits))  # the newest is the first
-
-    def total(metrics: Sequence[str]) -> int:
-        return sum(int((commit["operationMetrics"] or {}).get(name, 0)) for commit in since for name in metrics)
-
-    if total(_VECTORS_ADDED) <= total(_VECTORS_REMOVED):
+    since = list(takewhile(lambda commit: commit["operation"] != "REORG", _commits(spark, table)))
+    if _total(since, _VECTORS_ADDED) <= _total(since, _VECTORS_REMOVED):
         return False
-    return total(_ROWS_MARKED) > _MANY * spark.table(quoted_table(table)).count()
+    return _total(since, _ROWS_MARKED) > _MANY * spark.table(quoted_table(table)).count()
+
+
+def _commits(spark: SparkSession, table: str) -> list[Row]:
+    """Operation and metrics of each, the newest first."""
+    history = spark.sql(f"DESCRIBE HISTORY {quoted_table(table)} LIMIT {_RECENT_COMMITS}")
+    return history.select("operation", "operationMetrics").collect()
+
+
+def _total(commits: Iterable[Row], metrics: Sequence[str]) -> int:
+    return sum(int((commit["operationMetrics"] or {}).get(name, 0)) for commit in commits for name in metrics)
 
 
 def vacuum(spark: SparkSession, table: str) -> None:

@@ -130,6 +130,7 @@ def marked_files(lake: Lake) -> int:
     return sum(is_marked.values())
 
 
+@pytest.mark.soak
 def test_rows_that_are_only_marked_are_purged_where_it_pays(module_lake: Lake) -> None:
     lake = module_lake
     lines = (order(f"P{n:02}", "ok", "09:00:00") for n in range(50))
@@ -143,6 +144,7 @@ def test_rows_that_are_only_marked_are_purged_where_it_pays(module_lake: Lake) -
         assert lake.target("tracking_num", where="tracking_num LIKE 'P%'")[0] > (last,)
 
 
+@pytest.mark.soak
 def test_it_may_be_killed_anywhere_and_run_again(module_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, tables = module_lake, (TARGET, QUARANTINE, LOG)
     some_loads(lake, 2)
@@ -171,6 +173,7 @@ class Killed(BaseException):
     """A process that is killed sees nothing of it: this is what no code catches."""
 
 
+@pytest.mark.soak
 def test_it_gives_way_to_loads_that_are_faster_every_time(module_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = module_lake
     some_loads(lake, 1)
@@ -191,6 +194,7 @@ def test_it_gives_way_to_loads_that_are_faster_every_time(module_lake: Lake, mon
     assert len(files_of(lake, QUARANTINE)) == 1
 
 
+@pytest.mark.soak
 def test_databricks_own_work_is_not_done_again_but_staged_rows_still_go(
     module_lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +240,7 @@ def test_where_databricks_optimizes_a_table_is_told_by_the_table(facts: list[tup
     assert upkeep.is_left_to_databricks(described(*columns, *facts), "s.t") is is_left
 
 
+@pytest.mark.soak
 def test_merges_go_on_beside_it_and_every_row_is_right(
     module_lake: Lake, spark_remote: SparkRemote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,6 +382,7 @@ def test_staged_rows_of_old_merged_batches_go_and_no_others(lake: Lake) -> None:
     assert merge(lake.spark, uri)["rows_staged"] == 1
 
 
+@pytest.mark.soak
 def test_a_batch_that_is_staged_again_meanwhile_keeps_its_rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.load(lake.orders(order("T1", "ok", "09:00:00"), generation=1, name="a.csv"), batch="old")
     age(lake, KEEP_DAYS + 1, "true")

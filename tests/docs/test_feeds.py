@@ -9,8 +9,9 @@ from pyspark.sql import SparkSession
 
 from ingestion.pipeline import headers, intake
 from ingestion.pipeline.columns import SIMPLE_TYPES, Column
+from ingestion.pipeline.csv_text import Csv
 from ingestion.pipeline.datetime_formats import EPOCH_FORMATS
-from ingestion.pipeline.feeds import Csv, Feed, Limits
+from ingestion.pipeline.feeds import Feed, Limits
 from ingestion.pipeline.settings import FeedSettings
 from ingestion_jobs import rows
 from tests.conftest import REPO

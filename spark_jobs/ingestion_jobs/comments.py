@@ -64,6 +64,7 @@ def of_quarantine(tables: Tables) -> Comments:
 LOG = Comments(
     "What each batch of files has loaded: one row for each file, and one for the whole batch, whose object is NULL."
 )
+MAINTENANCE = Comments("What each run of the maintenance has done to each table.")
 
 
 def of_erased(tables: Tables) -> Comments:

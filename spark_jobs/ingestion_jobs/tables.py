@@ -103,7 +103,7 @@ def ensure_erased_table(spark: SparkSession, tables: Tables) -> None:
 
 def ensure_maintenance_table(spark: SparkSession, table: str) -> None:
     """The table of what maintenance did. Raises RefusedError for a missing schema."""
-    repeat_on_conflict(f"creating {table}", lambda: _create(spark, table, MAINTENANCE, "", {}))
+    repeat_on_conflict(f"creating {table}", lambda: _create(spark, table, MAINTENANCE, comments.MAINTENANCE, "", {}))
 
 
 def _clustered(feed: Feed) -> str:

@@ -78,6 +78,7 @@ def some_loads(lake: Lake, count: int) -> None:
         lake.load(lake.orders(*good, order("", "bad", "09:00:00"), generation=n, name=f"{n}.csv"), batch=f"b{n}")
 
 
+@pytest.mark.soak
 def test_few_files_are_left_of_many_and_every_row_until_the_retention_lets_old_ones_go(module_lake: Lake) -> None:
     lake, tables = module_lake, (TARGET, QUARANTINE, LOG, STAGING)
     some_loads(lake, 3)
@@ -414,6 +415,7 @@ def test_a_merge_whose_staged_rows_go_meanwhile_is_not_green(lake: Lake, monkeyp
     assert merge(lake.spark, uri)["rows_inserted"] == 1
 
 
+@pytest.mark.soak
 def test_somebody_who_was_erased_stays_so_and_can_be_erased_after_it(lake: Lake) -> None:
     for n, time_of_day in enumerate(("09:00:00", "10:00:00"), 1):
         lines = (order(WHO, "ok", time_of_day, STREET), order(WHO, "bad", "yesterday", STREET))

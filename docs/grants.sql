@@ -1,5 +1,5 @@
--- Who may do what with the tables, as Unity Catalog grants. For a Databricks SQL editor, by an owner of schema and
--- location, or somebody with MANAGE on them.
+-- Who may do what with the tables, as Unity Catalog grants. Run it in a Databricks SQL editor as somebody who owns the
+-- catalog, the schema and the location, or has MANAGE on all three; or have each owner run the statements on theirs.
 --
 -- Put your names in the place of these six first, by search and replace:
 --   main            the catalog, and orders the schema: INGESTION_SCHEMA is main.orders
@@ -15,11 +15,17 @@ GRANT USE CATALOG ON CATALOG main TO `order-jobs`;
 GRANT USE SCHEMA, CREATE TABLE ON SCHEMA main.orders TO `order-jobs`;
 GRANT READ FILES ON EXTERNAL LOCATION orders_batches TO `order-jobs`;
 
+--    To erase people (docs/erasure.md), on the external locations of gs://<bucket>/erase/ and gs://<bucket>/archive/:
+-- GRANT READ FILES ON EXTERNAL LOCATION orders_erase TO `order-jobs`;
+-- GRANT READ FILES ON EXTERNAL LOCATION orders_archive TO `order-jobs`;
+
 --    Only where somebody else has made the tables:
 -- GRANT SELECT, MODIFY ON TABLE main.orders.order_tracking TO `order-jobs`;
 -- GRANT SELECT, MODIFY ON TABLE main.orders.order_tracking_staging TO `order-jobs`;
 -- GRANT SELECT, MODIFY ON TABLE main.orders.order_tracking_quarantine TO `order-jobs`;
 -- GRANT SELECT, MODIFY ON TABLE main.orders.ingestion_log TO `order-jobs`;
+-- GRANT SELECT, MODIFY ON TABLE main.orders.ingestion_maintenance TO `order-jobs`;
+-- GRANT SELECT, MODIFY ON TABLE main.orders.order_tracking_erased TO `order-jobs`;
 
 -- 2. Who reads the rows, and how many were loaded when. After the first load, as the tables must exist. Not SELECT on
 --    the schema: that would give them quarantine and staging, which hold rows as they were delivered.

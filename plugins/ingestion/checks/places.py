@@ -12,21 +12,13 @@ from ingestion.checks.databricks import check_api, check_run
 from ingestion.pipeline import bucket_check
 from ingestion.pipeline.bucket_check import named
 from ingestion.pipeline.bucket_probe import Probe
-from ingestion.pipeline.environments import ConfiguredFeed
+from ingestion.pipeline.environments import OF_RUNS, ConfiguredFeed
 from ingestion.pipeline.findings import Check, described, fail, ok, safely, skipped
-from ingestion.pipeline.settings import SCRIPTS, Settings
+from ingestion.pipeline.settings import Settings
 
 RUN = "Databricks run"
 # The settings by which places differ.
-_TELL_APART = {
-    "bucket",
-    "schema_name",
-    "google_connection",
-    "databricks_connection",
-    "compute",
-    "run_options",
-    *SCRIPTS,
-}
+_TELL_APART = {"bucket", "schema_name", "google_connection", *OF_RUNS}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ FEEDS = "feeds"
 SETTINGS_FILE = "settings.yaml"
 # What a run that waits for files must hear of when it changes: the tasks after it read the other settings anew.
 WAITS_WITH = ("bucket", "google_connection", "poll_seconds")
-_OF_RUNS = {"databricks_connection", "compute", "run_options", *SCRIPTS}
+# By what Databricks runs of feeds differ.
+OF_RUNS = {"databricks_connection", "compute", "run_options", *SCRIPTS}
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def by_runs(feeds: Iterable[ConfiguredFeed]) -> list[list[ConfiguredFeed]]:
     """Feeds whose Databricks runs go to the same place, by the same scripts, on the same compute."""
     alike: dict[str, list[ConfiguredFeed]] = {}
     for item in feeds:
-        alike.setdefault(item.settings.model_dump_json(include=_OF_RUNS), []).append(item)
+        alike.setdefault(item.settings.model_dump_json(include=OF_RUNS), []).append(item)
     return list(alike.values())
 
 

@@ -14,6 +14,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.workspace import ImportFormat
 from pyspark.sql import SparkSession
 
+from ingestion.pipeline.job_output import results_of
 from ingestion.pipeline.payload import submit_payload
 from ingestion.pipeline.settings import Settings
 from ingestion_jobs.merging import merge
@@ -23,8 +24,6 @@ from tests.tables import rows
 
 SCRIPTS = REPO / "spark_jobs"
 READER = Path(__file__).with_name("print_rows.py")
-# A line of its own in the output: what a job has done, and what READER has read.
-RESULT = re.compile(r"^INGESTION_RESULT (\{.*\})\s*$", re.MULTILINE)
 ROWS = re.compile(r"^ROWS (\S+)\s*$", re.MULTILINE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A run on a cluster of its own may wait for it.
@@ -72,26 +71,26 @@ class ByRuns:
 
     def run(self, step: str, uri: str) -> dict[str, Any]:
         """Stage or merge the batch of this manifest; the counts."""
-        return json.loads(self._printed(RESULT, step, "--manifest", uri))
+        batch_id = uri.split("/")[-2]
+        return results_of(batch_id, self._output(step, "--manifest", uri))[-1]
 
     def read(self, tables: Iterable[str]) -> dict[str, Rows]:
         """All rows of these tables, by one run."""
         names = {f"{self.schema}.{table}": table for table in tables}
-        line = self._printed(ROWS, READER.stem, *names)
+        (line,) = ROWS.findall(self._output(READER.stem, *names))
         found = json.loads(zlib.decompress(base64.b64decode(line)))
         return {table: typed(**found[name]) if name in found else [] for name, table in names.items()}
 
-    def _printed(self, line: re.Pattern[str], step: str, *parameters: str) -> str:
-        """What the run of a script has printed in the line of this form."""
+    def _output(self, step: str, *parameters: str) -> str:
+        """What the run of a script has printed."""
         payload = submit_payload(step, list(parameters), self.settings, "PERFORMANCE_OPTIMIZED")
         body = payload | {"run_name": f"tests/cases {step}"}
         run_id = self.client.api_client.do("POST", "/api/2.2/jobs/runs/submit", body=body)["run_id"]
         run = self.client.jobs.wait_get_run_job_terminated_or_skipped(run_id, timeout=RUN_LIMIT)
         (task,) = run.tasks or []
         output = self.client.jobs.get_run_output(task.run_id)
-        found = line.findall(output.logs or "")
-        assert found, f"{run.run_page_url}: {output.error or 'no such line'}\n{output.error_trace or output.logs}"
-        return found[-1]
+        assert output.error is None, f"{run.run_page_url}: {output.error}\n{output.error_trace}"
+        return output.logs or ""
 
 
 def typed(types: dict[str, str], rows: list[list[Any]]) -> Rows:
